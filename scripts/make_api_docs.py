@@ -94,7 +94,7 @@ def with_formats(text: str) -> str:
     """The page on documents with the table of formats that can be read."""
     start, end = text.index(" -->\n", text.index("made by `make docs`")) + 5, text.index("<!-- end")
     rows = [
-        f"| {one.title}{'*' * one.records} | {', '.join(one.suffixes) or 'all others'} |\n"
+        f"| {one.title}{'*' if one.records else ''} | {', '.join(one.suffixes) or 'all others'} |\n"
         for one in FORMATS
     ]
     return f"{text[:start]}\n| Format | Files |\n|---|---|\n{''.join(rows)}\n{text[end:]}"

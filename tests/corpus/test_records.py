@@ -54,20 +54,20 @@ FILES: dict[str, tuple[str, list[str], list[str]]] = {
         ["kept"],
         [
             "1 conversation in 'messages' skipped "
-            "(turn on “Read conversations as text” to read it)",
+            "(build a corpus of conversations, or turn on “Read conversations as text” to read it)",
             "1 conversation in 'conversations' skipped "
-            "(turn on “Read conversations as text” to read it)",
+            "(build a corpus of conversations, or turn on “Read conversations as text” to read it)",
         ],
     ),
     "chat.json": (
         json.dumps([{"messages": TURNS}] * 3), [],
         ["3 conversations in 'messages' skipped "
-        "(turn on “Read conversations as text” to read them)"],
+        "(build a corpus of conversations, or turn on “Read conversations as text” to read them)"],
     ),
     "chat.csv": (
         'messages,n\n"' + json.dumps(TURNS).replace('"', '""') + '",1\n', [],
         ["1 conversation in 'messages' skipped "
-            "(turn on “Read conversations as text” to read it)"],
+        "(build a corpus of conversations, or turn on “Read conversations as text” to read it)"],
     ),
 }  # fmt: skip
 
@@ -101,7 +101,8 @@ def test_conversations_in_columns_are_counted(
     built: Built,
 ) -> None:
     assert built[1]["chat.parquet"] == [
-        "7 conversations in 'messages' skipped (turn on “Read conversations as text” to read them)"
+        "7 conversations in 'messages' skipped (build a corpus of conversations, or turn on "
+        "“Read conversations as text” to read them)"
     ]
 
 

@@ -35,7 +35,7 @@ def documents(
     corpus: Corpus, side: Side, offset: int, limit: int
 ) -> tuple[list[ListedDocument], int]:
     """Return a page of a side's documents, in the order they were read, and how many there are."""
-    with closing(corpus.documents) as store:
+    with closing(corpus.readable) as store:
         numbers = np.flatnonzero(np.asarray(store.records["status"]) == STATUSES.index(side))
         page = numbers[offset : offset + limit].tolist()
         labels = document_labels(corpus, store, page)
@@ -55,7 +55,7 @@ def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
         which: its number, or the hash of its text, hexadecimal; then one that is in a side.
         most: characters of its text.
     """
-    with closing(corpus.documents) as store:
+    with closing(corpus.readable) as store:
         number = _number_of(store, which)
         if number is None:
             return None
@@ -142,7 +142,7 @@ def dropped(
         limit: of the page.
         reason: only those with this reason of `DROPPED`.
     """
-    with closing(corpus.documents) as store:
+    with closing(corpus.readable) as store:
         status = np.asarray(store.records["status"])
         wanted = status >= len(SIDES) if reason is None else status == STATUSES.index(reason)
         numbers = np.flatnonzero(wanted)

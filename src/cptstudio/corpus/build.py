@@ -13,7 +13,7 @@ import datetime
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +26,9 @@ import numpy.typing as npt
 from cptstudio import durable
 from cptstudio.corpus.boilerplate import Boilerplate, find_boilerplate
 from cptstudio.corpus.build_progress import ProgressCallback, ProgressMeter
+from cptstudio.corpus.conversations.conversation import ROLES
+from cptstudio.corpus.conversations.counts import ConversationCounts, count_conversations
+from cptstudio.corpus.conversations.texts import ReadableConversations
 from cptstudio.corpus.corpus import (
     MANIFEST,
     UPLOADS,
@@ -107,8 +110,10 @@ def build_corpus(
     check_new_name(path, "corpus")
     is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
-    if settings.kind == "conversations":
-        raise UserError("Corpora of conversations cannot be built yet.")
+    if settings.kind == "conversations" and model_path is not None:
+        raise UserError(
+            "Corpora of conversations cannot be tokenized yet. Build it without --model."
+        )
     if settings.ocr:
         engine_for(settings.ocr_language or USUAL)
     meter = ProgressMeter(progress)
@@ -226,33 +231,42 @@ def _build(
     reader = SourceReader(writer, index, settings, meter, workers)
     reader.read(files, skipped, documents, former)
     if not writer.count:
+        what = "conversations" if settings.kind == "conversations" else "documents"
         raise UserError(
-            "No documents could be read from these sources.",
+            f"No {what} could be read from these sources.",
             [*reader.problems[:20], *reader.asides[:10]],
         )
     records = writer.records()
     writer.finish(records)
     rule = _split_rule(settings, former)
     settled = former.documents.records["hash"] if former is not None else None
-    with closing(DocumentStore(documents)) as store:
-        sectioned = cut_long_documents(store, records, rule, settled, meter)
+    talks = settings.kind == "conversations"
+    sectioned = None
+    if not talks:
+        with closing(DocumentStore(documents)) as store:
+            sectioned = cut_long_documents(store, records, rule, settled, meter)
     if sectioned is not None:
         index.renumber(sectioned.numbers, sectioned.cut)
         index.add(sectioned.signatures, 0)
         reader.inspection.renumber(sectioned.numbers)
         records, rule = sectioned.records, sectioned.rule
     rule, likeness = assign_statuses(records, settings, rule, index, settled, meter)
+    boilerplate, cuts, counts = None, np.empty(0, dtype=CUT), None
     # What is looked through are the documents with their statuses.
-    writer.settle(records, np.empty(0, dtype=CUT))
-    with closing(DocumentStore(documents)) as store:
-        boilerplate, cuts = find_boilerplate(store, records, staged / "paragraphs", meter)
-    boilerplate.dropped = settings.drop_boilerplate
-    cuts = cuts if settings.drop_boilerplate else cuts[:0]
     writer.settle(records, cuts)
+    if talks:
+        counts = _count_turns(documents, records, reader, meter)
+    else:
+        with closing(DocumentStore(documents)) as store:
+            boilerplate, found = find_boilerplate(store, records, staged / "paragraphs", meter)
+        boilerplate.dropped = settings.drop_boilerplate
+        cuts = found if settings.drop_boilerplate else cuts
+        writer.settle(records, cuts)
     fingerprint = fingerprint_of(records, cuts)
-    with closing(DocumentStore(documents)) as store:
+    with closing((ReadableConversations if talks else DocumentStore)(documents)) as store:
         languages = language_shares(store, records, reader.labels)
-        if tokenizer is not None:
+    if tokenizer is not None:
+        with closing(DocumentStore(documents)) as store:
             folder = staged / "tokens" / tokenizer.facts.hash
             folder.parent.mkdir()
             tokenise(store, folder, tokenizer, fingerprint, meter, allow_lossy=allow_lossy)
@@ -266,7 +280,7 @@ def _build(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         settings=settings,
         split=rule,
-        report=_report(records, reader, likeness, languages, sectioned, boilerplate),
+        report=_report(records, reader, likeness, languages, sectioned, boilerplate, counts),
         readers=READERS,
         reader_versions=reader_versions(settings),
     )
@@ -278,9 +292,11 @@ def _report(
     likeness: dict[int, tuple[int, float]],
     languages: LanguageShares,
     sectioned: Sectioned | None,
-    boilerplate: Boilerplate,
+    boilerplate: Boilerplate | None,
+    talks: ConversationCounts | None,
 ) -> CorpusReport:
     return CorpusReport(
+        talks=talks,
         boilerplate=boilerplate,
         sectioned=0 if sectioned is None else int(sectioned.cut.sum()),
         source_files=reader.files,
@@ -303,6 +319,25 @@ def _report(
         length_histogram=_histogram(records),
         **_totals(records),
     )
+
+
+def _count_turns(
+    documents: Path, records: npt.NDArray[Any], reader: SourceReader, meter: ProgressMeter
+) -> ConversationCounts:
+    status = np.asarray(records["status"])
+    chosen = np.flatnonzero(status < len(SIDES))
+    # Those for training first, of which the first ones are examples.
+    chosen = chosen[np.argsort(status[chosen] != 0, kind="stable")]
+    meter.begin("counting turns", int(records["length"][chosen].sum()))
+
+    def texts(store: DocumentStore) -> Iterator[tuple[int, bytes]]:
+        for number in chosen.tolist():
+            text = b"".join(store.parts(number))
+            yield number, text
+            meter.more(len(text))
+
+    with closing(DocumentStore(documents)) as store:
+        return count_conversations(texts(store), ROLES, reader.forms, reader.no_conversations)
 
 
 def _examples(

@@ -18,6 +18,7 @@ Phase = Literal[
     "cutting long documents",
     "comparing",
     "finding boilerplate",
+    "counting turns",
     "tokenizing",
     "saving",
 ]

@@ -27,6 +27,7 @@ import zstandard
 from pydantic import ValidationError
 
 from cptstudio import durable
+from cptstudio.corpus.conversations.texts import ReadableConversations
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
 from cptstudio.corpus.source_list import SOURCES, labels_at, source_lines
@@ -82,6 +83,13 @@ class Corpus:
     def documents(self) -> DocumentStore:
         """The cleaned documents, newly opened."""
         return DocumentStore(self.folder / "documents")
+
+    @property
+    def readable(self) -> DocumentStore:
+        """The cleaned documents as people read them, newly opened."""
+        if self.manifest.settings.kind == "conversations":
+            return ReadableConversations(self.folder / "documents")
+        return self.documents
 
     def sources(self) -> Iterator[SourceRecord]:
         """Return the record of each source file, in order."""

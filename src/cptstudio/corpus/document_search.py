@@ -88,7 +88,7 @@ def find_documents(
     """
     until = time.monotonic() + seconds
     words = unicodedata.normalize("NFC", sought.words.strip()).lower()
-    with closing(corpus.documents) as store:
+    with closing(corpus.readable) as store:
         count = len(store)
         start = min(start, count)
         place = start
@@ -164,8 +164,11 @@ def _named(corpus: Corpus, sources: npt.NDArray[Any], words: str) -> npt.NDArray
 def _may_hold(store: DocumentStore, begin: int, end: int, words: str) -> bool:
     """Whether the stored text of a block has the words, in whichever document.
 
-    Where its last document is long it is not read for that: it is asked by itself.
+    Where its last document is long it is not read for that: it is asked by itself. So is each one
+    where texts are shown in another way than they are stored.
     """
+    if not store.as_stored:
+        return True
     last = store.records[end - 1]
     start = int(store.records[begin]["start"])
     size = int(last["start"]) + store.stored_length(end - 1) - start

@@ -146,7 +146,10 @@ class DocumentStore:
     Attributes:
         records: `RECORD` [documents], memory-mapped.
         cuts: `CUT` [cuts], what is left out of the text, by document and place.
+        as_stored: it hands out texts as they are stored, but for the cuts.
     """
+
+    as_stored = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -12,6 +12,10 @@ from typing import Any
 from cptstudio import durable
 from cptstudio.child_limits import PAGE_SECONDS
 from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
+from cptstudio.corpus.conversations.cleaning import ConversationCleaner
+from cptstudio.corpus.conversations.conversation import Conversation, ConversationError
+from cptstudio.corpus.conversations.reading import leave_out, read_conversations
+from cptstudio.corpus.conversations.texts import said, said_in
 from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
@@ -27,6 +31,7 @@ from cptstudio.corpus.split import new_content_hash
 
 _TEXT_FREE = 1024 * durable.MEBIBYTE
 _TEXT_EXPANSION = 1000
+_BOMB = "expands to over 1,000 times its size (possible decompression bomb)"
 
 Sink = Callable[[Batch | SourceRecord], None]
 
@@ -48,11 +53,8 @@ class FileReader:
         sink: Sink,
         tell: Callable[[str | None], None] = lambda place: None,
     ) -> None:
-        self._text_field = settings.text_field
-        self._main_text = settings.main_text
-        self._conversations = settings.conversations
+        self._settings = settings
         self._aside = LeftAside(settings.include)
-        self._mask = settings.mask
         self._sink = sink
         self._timer = ReadTimer()
         self._recognizer = recognizer_for(settings, self._timer, tell)
@@ -96,7 +98,12 @@ class FileReader:
         for record, documents in former.sources:
             for document in documents:
                 start = self._batch.position
-                for data in former.store.stored_parts(document.number):
+                stored = former.store.stored_parts(document.number)
+                if self._settings.kind == "conversations":
+                    conversation = b"".join(stored)
+                    self._batch.write(conversation, said_in(conversation).encode())
+                    stored = iter(())
+                for data in stored:
                     self._batch.write(data)
                     if self._batch.full:
                         self._flush()
@@ -120,12 +127,16 @@ class FileReader:
         keys = empty = documents_read = text_bytes = 0
         try:
             aside = aside or self._by_content(item)
-            item.main_text, item.recognizer = self._main_text, self._recognizer
-            item.conversations_as_text = self._conversations
-            documents = () if aside else read_documents(item, self._text_field)
-            for member, parts in enumerate(guarded(documents, self._timer)):
+            documents = () if aside else self._documents(item)
+            for member, one in enumerate(guarded(documents, self._timer)):
                 try:
-                    size = self._read_document(parts, item, member, record)
+                    if isinstance(one, Conversation):
+                        size = self._read_conversation(one, item, member, record)
+                    else:
+                        size = self._read_document(one, item, member, record)
+                except ConversationError as error:
+                    leave_out(item, error)
+                    continue
                 except _HoldsKeyError:
                     keys += 1
                     continue
@@ -149,18 +160,28 @@ class FileReader:
             aside = KeyFinder.aside
         elif keys:
             item.notes.append(f"{keys:,} documents that contain private keys were excluded")
-        read_notes(item, self._text_field)
+        read_notes(item, self._settings.text_field)
         if empty and record.documents:
             item.notes.append(f"{empty:,} of {record.documents + empty:,} records have no text")
         record.conversations = sum(item.conversations.values())
+        record.forms, record.no_conversations = dict(item.forms), dict(item.no_conversations)
         record.recognized, record.pictures = item.recognized, item.pictures
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
         elif reason is None and not record.documents and not record.conversations:
-            reason = "no text found"
+            is_talk = self._settings.kind == "conversations"
+            reason = "no conversation found" if is_talk else "no text found"
         record.notes += item.notes
         record.left_out = dict(+item.left_out)
         return reason
+
+    def _documents(self, item: Item) -> Iterator[Iterable[str] | Conversation]:
+        """What an item holds, of the kind that is wanted."""
+        item.main_text, item.recognizer = self._settings.main_text, self._recognizer
+        item.conversations_as_text = self._settings.conversations
+        if self._settings.kind == "conversations":
+            return read_conversations(item, self._settings.columns)
+        return read_documents(item, self._settings.text_field)
 
     def _by_content(self, item: Item) -> Aside | None:
         size = self._aside.wants_head(item.suffix)
@@ -183,7 +204,7 @@ class FileReader:
             _HoldsKeyError: it is left aside.
         """
         cleaner = Cleaner()
-        private = PrivateData(self._mask)
+        private = PrivateData(self._settings.mask)
         keys = self._aside.key_finder()
         digest = new_content_hash()
         start = self._batch.position
@@ -196,23 +217,13 @@ class FileReader:
                 digest.update(data)
                 self._batch.write(data)
                 if self._batch.position > self._limit:
-                    raise Unreadable(
-                        "expands to over 1,000 times its size (possible decompression bomb)"
-                    )
+                    raise Unreadable(_BOMB)
                 if self._batch.full:
                     self._flush()
         except BaseException:
             self._batch.forget()
             raise
-        if cleaner.replaced_surrogates:
-            item.notes.append(
-                f"{cleaner.replaced_surrogates:,} lone surrogates were replaced with U+FFFD"
-            )
-        if cleaner.long_runs:
-            item.notes.append(
-                f"sequences of over {LONGEST_RUN} combining marks were not normalized "
-                f"({cleaner.long_runs:,} times)"
-            )
+        _note_cleaning(item, cleaner)
         if blank:
             self._batch.forget()
             return 0
@@ -220,6 +231,36 @@ class FileReader:
             record.private[kind] = record.private.get(kind, 0) + count
         self._batch.end(start, digest.digest(), self._sources, member, item.label)
         return self._batch.position - start
+
+    def _read_conversation(
+        self, conversation: Conversation, item: Item, member: int, record: SourceRecord
+    ) -> int:
+        """Read one conversation; returns its size.
+
+        Raises:
+            Unreadable: as `_read_document`.
+            ConversationError: nothing is left of one of its turns.
+            _HoldsKeyError: it is left aside.
+        """
+        cleaner = ConversationCleaner(self._settings.mask)
+        clean = cleaner.clean(conversation)
+        words, data = said(clean).encode(), clean.to_json().encode()
+        keys = self._aside.key_finder()
+        if keys is not None and keys.holds_key(words):
+            raise _HoldsKeyError
+        if self._batch.position + len(data) > self._limit:
+            raise Unreadable(_BOMB)
+        digest = new_content_hash()
+        digest.update(data)
+        start = self._batch.position
+        self._batch.write(data, words)
+        _note_cleaning(item, cleaner)
+        for kind, count in cleaner.private.items():
+            record.private[kind] = record.private.get(kind, 0) + count
+        self._batch.end(start, digest.digest(), self._sources, member, item.label)
+        if self._batch.full:
+            self._flush()
+        return len(data)
 
     def _record(self, record: SourceRecord, reason: str | None) -> None:
         record.skipped = reason
@@ -234,6 +275,18 @@ class FileReader:
 
 class _HoldsKeyError(Exception):
     """The document holds a private key."""
+
+
+def _note_cleaning(item: Item, cleaner: Cleaner | ConversationCleaner) -> None:
+    if cleaner.replaced_surrogates:
+        item.notes.append(
+            f"{cleaner.replaced_surrogates:,} lone surrogates were replaced with U+FFFD"
+        )
+    if cleaner.long_runs:
+        item.notes.append(
+            f"sequences of over {LONGEST_RUN} combining marks were not normalized "
+            f"({cleaner.long_runs:,} times)"
+        )
 
 
 def recognizer_for(

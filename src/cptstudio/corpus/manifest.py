@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from cptstudio.corpus.boilerplate import Boilerplate
+from cptstudio.corpus.conversations.counts import ConversationCounts
+from cptstudio.corpus.conversations.forms import Columns
 from cptstudio.corpus.hub_source import HubSource
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
@@ -59,6 +61,21 @@ class BuildSettings(_Model):
         "text",
         title="Text field",
         description=f"Column or key that holds the text in {suffixes_of_records()}.",
+        min_length=1,
+        max_length=200,
+    )
+    prompt_column: str | None = Field(
+        None,
+        title="Prompt column",
+        description="Column or key that holds the prompt, in records without a known form of "
+        "conversation. Only it and the answer column are read.",
+        min_length=1,
+        max_length=200,
+    )
+    answer_column: str | None = Field(
+        None,
+        title="Answer column",
+        description="Column or key that holds the answer to the prompt column.",
         min_length=1,
         max_length=200,
     )
@@ -138,6 +155,28 @@ class BuildSettings(_Model):
         max_length=1000,
     )
 
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of prompt and answer, where the user named them."""
+        if self.prompt_column is None or self.answer_column is None:
+            return None
+        return Columns(self.prompt_column, self.answer_column)
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        named = {"prompt_column": self.prompt_column, "answer_column": self.answer_column}
+        given = [name for name, column in named.items() if column is not None]
+        if self.kind == "conversations" and self.conversations:
+            raise wrong("Applies to a corpus of documents. Turn it off.", "conversations")
+        if given and self.kind != "conversations":
+            raise wrong("Applies to a corpus of conversations. Choose that kind.", given[0])
+        if len(given) == 1:
+            (missing,) = named.keys() - {*given}
+            raise wrong("Name the prompt column and the answer column.", missing)
+        if given and self.prompt_column == self.answer_column:
+            raise wrong("Name another column than that of the prompt.", "answer_column")
+        return self
+
     @field_validator("include")
     @classmethod
     def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
@@ -203,6 +242,9 @@ class SourceRecord(_Model):
         notes: what was found worth telling.
         left_out: what is in no document by design, such as running heads: how much, by its name.
         conversations: records in it that are conversations, and so no documents.
+        forms: conversations that were read for a corpus of them, by their form.
+        no_conversations: records that are no conversations, and so left out of a corpus of them, by
+            the reason.
         private: what was found in its documents, by kind.
         recognized: its pages that text recognition (OCR) read.
         pictures: its pages that are pictures, with little text or none, and were not read.
@@ -220,6 +262,8 @@ class SourceRecord(_Model):
     notes: list[str] = []
     left_out: dict[str, int] = {}
     conversations: int = 0
+    forms: dict[str, int] = {}
+    no_conversations: dict[str, int] = {}
     private: dict[Private, int] = {}
     recognized: int = 0
     pictures: int = 0
@@ -283,6 +327,7 @@ class CorpusReport(_Model):
         scripts: share of letters by Unicode script.
         languages: None in corpora built before languages were told apart.
         conversations: records that are conversations, and so no documents.
+        talks: of a corpus of conversations, what they are like.
         private: what was found in the documents, by kind, whether it was masked or not; None in
             corpora built before it was looked for.
         boilerplate: paragraphs that stand in many documents; None in corpora built before they were
@@ -309,6 +354,7 @@ class CorpusReport(_Model):
     scripts: dict[str, float] = {}
     languages: LanguageShares | None = None
     conversations: int = 0
+    talks: ConversationCounts | None = None
     private: dict[Private, int] | None = None
     sectioned: int = 0
     recognized: int = 0

@@ -71,12 +71,18 @@ class BatchBuilder:
         """Return whether there is enough for a batch."""
         return len(self._text) >= FRAME or len(self._records) >= _DOCUMENTS
 
-    def write(self, data: bytes) -> None:
-        """Append UTF-8 text to the current document."""
+    def write(self, data: bytes, said: bytes | None = None) -> None:
+        """Append UTF-8 text to the current document.
+
+        Args:
+            data: as it is stored.
+            said: what is compared and looked at, where that is not the same.
+        """
+        said = data if said is None else said
         self._text += data
         self.position += len(data)
-        self._signatures.part(data)
-        self._inspector.part(data)
+        self._signatures.part(said)
+        self._inspector.part(said)
 
     def end(self, start: int, digest: bytes, source: int, member: int, label: str) -> None:
         """Complete a document that began at `start`; see `RECORD`."""

@@ -53,6 +53,7 @@ class SourceReader:
         left_aside: what was left aside on purpose, by kind.
         left_out: what of the files is in no document by design, by its name.
         conversations: records that are conversations, and so no documents.
+        forms, no_conversations: of a corpus of conversations, as in `SourceRecord`.
         recognized, pictures: pages, as in `SourceRecord`.
         private: e-mail addresses and the like that were found, by kind.
         inspection: what was seen in the documents.
@@ -87,6 +88,8 @@ class SourceReader:
         self.left_aside: dict[Kind, int] = {}
         self.left_out: Counter[str] = Counter()
         self.conversations = 0
+        self.forms: Counter[str] = Counter()
+        self.no_conversations: Counter[str] = Counter()
         self.recognized = self.pictures = 0
         self.private: dict[Private, int] = dict.fromkeys(PRIVATE, 0)
 
@@ -176,6 +179,8 @@ class SourceReader:
             self._last_problem = record.file
         self.left_out.update(record.left_out)
         self.conversations += record.conversations
+        self.forms.update(record.forms)
+        self.no_conversations.update(record.no_conversations)
         self.recognized += record.recognized
         self.pictures += record.pictures
         for kind, count in record.private.items():

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import IO, Any
 
-from cptstudio.corpus.readers import conversations
+from cptstudio.corpus.conversations import forms
 from cptstudio.corpus.readers.words import words_of
 from cptstudio.datasets.dataset import Dataset
 from cptstudio.datasets.layout import JSON_LINES, PARQUET, Split, kind_of
@@ -112,7 +112,7 @@ def _of_parquet(dataset: Dataset, split: Split, first: RemoteFile) -> Beginning:
             examples[name] = [_shown(value.as_py()) for value in column[:_SHOWN_ROWS]]
         break
     fields = [
-        FieldFacts(name, name in examples or name in conversations.FIELDS, examples.get(name, []))
+        FieldFacts(name, name in examples or name in forms.FIELDS, examples.get(name, []))
         for name in schema.names[:_FIELDS]
     ]
     return Beginning(fields, rows)
@@ -158,7 +158,7 @@ def _of_lines(opened: IO[bytes], name: str) -> list[FieldFacts]:
     return [
         FieldFacts(
             field,
-            any(isinstance(one, str) for one in values) or field in conversations.FIELDS,
+            any(isinstance(one, str) for one in values) or field in forms.FIELDS,
             [_shown(one) for one in values if isinstance(one, str)],
         )
         for field, values in found.items()

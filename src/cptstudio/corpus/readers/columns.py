@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cptstudio.corpus.conversations import forms
+from cptstudio.corpus.conversations.forms import Columns
 from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.words import words_of
@@ -56,6 +58,65 @@ def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
             raise Unreadable(reason) from None
 
 
+def parquet_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a Parquet file by the names of its columns, with their places.
+
+    Args:
+        item: the file.
+        columns: named by the user; None for those that a conversation may have.
+    """
+    import pyarrow as arrow
+    import pyarrow.parquet
+
+    with item.open() as opened:
+        try:
+            source: Any = opened
+            if not opened.seekable():
+                source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
+            file = pyarrow.parquet.ParquetFile(source)
+            names = _wanted(file.schema_arrow, columns)
+            batches = file.iter_batches(batch_size=64, columns=names, use_threads=False)
+            yield from _rows(batches, names)
+        except (arrow.ArrowException, OSError) as error:
+            raise Unreadable(f"unreadable Parquet file: {words_of(error)}") from None
+
+
+def arrow_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of an Arrow stream; as `parquet_records`."""
+    import pyarrow as arrow
+
+    with item.open() as opened:
+        try:
+            batches = arrow.ipc.open_stream(opened)
+            yield from _rows(batches, _wanted(batches.schema, columns))
+        except (arrow.ArrowException, OSError) as error:
+            raise Unreadable(f"unreadable Arrow file: {words_of(error)}") from None
+
+
+def _wanted(schema: Any, columns: Columns | None) -> list[str]:
+    wanted = forms.KNOWN_FIELDS if columns is None else (columns.prompt, columns.answer)
+    names = [name for name in schema.names if name in wanted]
+    if not names:
+        there = ", ".join(schema.names)[:200] or "none"
+        raise Unreadable(f"no column with conversations (columns: {there})")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Unreadable(f"{names.count(twice)} columns are named {twice!r}")
+    return names
+
+
+def _rows(batches: Iterable[Any], names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    row = 0
+    for batch in batches:
+        there = {name: batch.column(batch.schema.names.index(name)) for name in names}
+        for values in there.values():
+            # What comes from a file may point outside of its own memory.
+            values.validate(full=True)
+        for place in range(len(batch)):
+            row += 1
+            yield f"row {row:,}", {name: values[place].as_py() for name, values in there.items()}
+
+
 def _turns(item: Item, batches: Iterable[Any], name: str) -> Iterator[Iterable[str]]:
     """The conversations in a column of a table."""
     row = 0
@@ -69,7 +130,7 @@ def _turns(item: Item, batches: Iterable[Any], name: str) -> Iterator[Iterable[s
         for value in values:
             row += 1
             turns = value.as_py()
-            if conversations.is_conversation(turns):
+            if forms.is_conversation(turns):
                 for text in conversations.read(item, name, turns):
                     yield (text,)
             else:
@@ -83,13 +144,13 @@ def _conversations_in(schema: Any, field: str) -> str | None:
     kinds = arrow.types
     if field in schema.names and not kinds.is_nested(schema.field(field).type):
         return None
-    for name in conversations.FIELDS:
+    for name in forms.FIELDS:
         kind = schema.field(name).type if name in schema.names else None
         if kind is None or not (kinds.is_list(kind) or kinds.is_large_list(kind)):
             continue
         if kinds.is_struct(kind.value_type):
             parts = {one.name for one in kind.value_type}
-            if any(set(pair) <= parts for pair in conversations.TURNS):
+            if any(set(pair) <= parts for pair in forms.TURNS):
                 return name
     return None
 

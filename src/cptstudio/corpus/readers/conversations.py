@@ -1,7 +1,6 @@
-"""Recognizes conversations: records of turns, which are no documents unless that is asked for.
+"""Conversations in a corpus of documents: they are none, unless that is asked for.
 
-Two forms are in use: `messages` with `role` and `content`, as chat templates and the APIs of
-language models have them, and `conversations` with `from` and `value` (ShareGPT).
+Which forms there are is in `corpus/conversations/forms.py`.
 """
 
 from __future__ import annotations
@@ -9,25 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cptstudio.corpus.conversations.forms import TURNS
 from cptstudio.corpus.readers.items import Item
 
-FIELDS = ("messages", "conversations", "conversation")
 OPTION = "Read conversations as text"
 """The title of the option of a build that reads them."""
-TURNS = (("role", "content"), ("from", "value"))
-"""What a turn has: who says it, and what."""
-
-
-def is_conversation(value: Any) -> bool:
-    """Return whether a value is a list of turns."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(turn, dict) and any(set(pair) <= turn.keys() for pair in TURNS)
-            for turn in value
-        )
-    )
 
 
 def text_of(turns: list[dict[str, Any]]) -> tuple[str, int]:
@@ -55,20 +40,10 @@ def read(item: Item, name: str, turns: Any) -> Iterator[str]:
     yield text
 
 
-def field_of(record: Any) -> str | None:
-    """Return the field of a record that holds a conversation; None where it has none."""
-    if not isinstance(record, dict):
-        return None
-    for name in FIELDS:
-        if name in record and is_conversation(record[name]):
-            return name
-    return None
-
-
 def in_words(found: dict[str, int]) -> list[str]:
     """Return the sentences about a file's conversations, told after its name; `found` by field."""
     return [
-        f"{count:,} conversation{'' if count == 1 else 's'} in {name!r} skipped (turn on "
-        f"“{OPTION}” to read {'it' if count == 1 else 'them'})"
+        f"{count:,} conversation{'' if count == 1 else 's'} in {name!r} skipped (build a corpus of "
+        f"conversations, or turn on “{OPTION}” to read {'it' if count == 1 else 'them'})"
         for name, count in found.items()
     ]

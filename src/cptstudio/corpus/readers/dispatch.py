@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
+from cptstudio.corpus.conversations.forms import Columns
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 
 Reader = Callable[[Item, str], Iterator[Iterable[str]]]
+RecordReader = Callable[[Item, Columns | None], Iterator[tuple[str, Any]]]
+"""Yields the records of an item, each after its place; gets the fields that the user named."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Format:
         title: in a sentence.
         suffixes: lower case with the dot.
         read: yields its documents, each as parts of its text; gets the item and the text field.
-        records: its documents are records, of which the text field holds the text.
+        records: where its documents are records, of which the text field holds the text, yields
+            them whole.
+        columnar: its records all have the same fields, empty ones among them.
         light: its reader is Python's own and takes less time than a process takes to start; all
             others run in processes of their own, for they may crash, and the time pays.
     """
@@ -32,7 +38,8 @@ class Format:
     title: str
     suffixes: tuple[str, ...]
     read: Reader
-    records: bool = False
+    records: RecordReader | None = None
+    columnar: bool = False
     light: bool = False
 
 
@@ -42,13 +49,27 @@ def reader(name: str) -> Reader:
     Readers load what only they use, such as PDFium, so each is loaded when it reads: the server and
     most commands only ask which formats there are.
     """
-    module, _, function = name.partition(".")
 
     def read(item: Item, field: str) -> Iterator[Iterable[str]]:
-        found: Reader = getattr(import_module(f"{__package__}.{module}"), function)
+        found: Reader = _named(name)
         return found(item, field)
 
     return read
+
+
+def record_reader(name: str) -> RecordReader:
+    """Return a reader of whole records, as `reader` does."""
+
+    def read(item: Item, columns: Columns | None) -> Iterator[tuple[str, Any]]:
+        found: RecordReader = _named(name)
+        return found(item, columns)
+
+    return read
+
+
+def _named(name: str) -> Any:
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"{__package__}.{module}"), function)
 
 
 def _text(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -78,12 +99,40 @@ FORMATS = (
     Format("SubStation subtitles", (".ass", ".ssa"), reader("subtitles.sub_station"), light=True),
     Format("Jupyter notebooks", (".ipynb",), reader("records.notebook"), light=True),
     Format(
-        "JSON lines", (".jsonl", ".ndjson"), reader("records.json_lines"), records=True, light=True
+        "JSON lines",
+        (".jsonl", ".ndjson"),
+        reader("records.json_lines"),
+        records=record_reader("records.line_records"),
+        light=True,
     ),
-    Format("JSON", (".json",), reader("records.json_document"), records=True, light=True),
-    Format("CSV", (".csv", ".tsv"), reader("records.table"), records=True, light=True),
-    Format("Parquet", (".parquet",), reader("columns.parquet"), records=True),
-    Format("Arrow", (".arrow",), reader("columns.arrow_table"), records=True),
+    Format(
+        "JSON",
+        (".json",),
+        reader("records.json_document"),
+        records=record_reader("records.document_records"),
+        light=True,
+    ),
+    Format(
+        "CSV",
+        (".csv", ".tsv"),
+        reader("tables.table"),
+        records=record_reader("tables.table_records"),
+        light=True,
+    ),
+    Format(
+        "Parquet",
+        (".parquet",),
+        reader("columns.parquet"),
+        records=record_reader("columns.parquet_records"),
+        columnar=True,
+    ),
+    Format(
+        "Arrow",
+        (".arrow",),
+        reader("columns.arrow_table"),
+        records=record_reader("columns.arrow_records"),
+        columnar=True,
+    ),
     # What no other format claims, if its content is text.
     Format("any other text, such as source code", (), _text, light=True),
 )
@@ -91,6 +140,7 @@ PACKED = (".gz", ".zst", ".zip")
 """What is unpacked by itself (`items.py`)."""
 
 _READERS = {suffix: one.read for one in FORMATS for suffix in one.suffixes}
+_OF_RECORDS = {suffix: one for one in FORMATS for suffix in one.suffixes if one.records}
 _HEAVY = frozenset(
     {".zip", *(suffix for one in FORMATS if not one.light for suffix in one.suffixes)}
 )
@@ -118,6 +168,34 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
     Raises:
         Unreadable: nothing, or nothing more, can be read from it.
     """
+    _check_suffix(item)
+    read = _READERS.get(item.suffix, _text)
+    if read is not _text:
+        _check_not_empty(item)
+    yield from read(item, text_field)
+
+
+def read_records(item: Item, columns: Columns | None) -> tuple[Iterator[tuple[str, Any]], bool]:
+    """Return the records of an item, each after its place, and whether they are `columnar`.
+
+    Args:
+        item: what to read.
+        columns: the fields that the user named.
+
+    Raises:
+        Unreadable: it holds no records, or nothing, or nothing more, can be read from it.
+    """
+    _check_suffix(item)
+    one = _OF_RECORDS.get(item.suffix)
+    if one is None or one.records is None:
+        raise Unreadable(
+            f"not a file of conversations, which are read from {suffixes_of_records()}"
+        )
+    _check_not_empty(item)
+    return one.records(item, columns), one.columnar
+
+
+def _check_suffix(item: Item) -> None:
     if item.suffix in _ARCHIVES:
         kind = "archive inside another file" if "!" in item.label else "archive"
         raise Unreadable(f"{kind} of an unsupported type; unpack it first")
@@ -125,12 +203,12 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
         raise Unreadable("describes a dataset but contains no text")
     if item.suffix in _NOT_READ:
         raise Unreadable(f"unsupported file type ({item.suffix}): {_NOT_READ[item.suffix]}")
-    read = _READERS.get(item.suffix, _text)
-    if read is not _text:
-        with item.open() as file:
-            if not file.read(1):
-                raise Unreadable("empty file")
-    yield from read(item, text_field)
+
+
+def _check_not_empty(item: Item) -> None:
+    with item.open() as file:
+        if not file.read(1):
+            raise Unreadable("empty file")
 
 
 def is_light(suffixes: Sequence[str]) -> bool:
@@ -160,4 +238,4 @@ def formats_in_words() -> str:
 
 def suffixes_of_records() -> str:
     """Return the suffixes of formats that have a text field, for a sentence."""
-    return listed(suffix for one in FORMATS if one.records for suffix in one.suffixes)
+    return listed(suffix for one in FORMATS if one.records is not None for suffix in one.suffixes)

@@ -68,6 +68,9 @@ class Item:
         left_out: what is in no document by design, such as running heads: how much, by its name.
         nulls: rows of a table of columns that have no value in its text's column.
         conversations: records that are conversations and not read, by the field that holds them.
+        forms: conversations that were read for a corpus of them, by the form they have.
+        no_conversations: records that are none, by the reason.
+        place: of the record that was read last, such as "line 5".
         aside: why it is not to be read at all.
         conversations_as_text: they are documents, see `BuildSettings`.
         main_text: of a web page only the main text is wanted, see `BuildSettings`.
@@ -83,6 +86,9 @@ class Item:
     left_out: Counter[str] = field(default_factory=Counter)
     nulls: int = 0
     conversations: dict[str, int] = field(default_factory=dict)
+    forms: Counter[str] = field(default_factory=Counter)
+    no_conversations: Counter[str] = field(default_factory=Counter)
+    place: str = ""
     aside: Aside | None = None
     main_text: bool = True
     conversations_as_text: bool = False

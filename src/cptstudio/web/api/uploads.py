@@ -122,7 +122,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         from cptstudio.corpus.readers.dispatch import FORMATS, PACKED
 
         known = [
-            FormatFacts(title=one.title, suffixes=list(one.suffixes), records=one.records)
+            FormatFacts(
+                title=one.title, suffixes=list(one.suffixes), records=one.records is not None
+            )
             for one in FORMATS
         ]
         return Formats(formats=known, packed=list(PACKED))
