@@ -172,7 +172,7 @@ def test_a_run_that_is_not_there_is_told(server: RunningServer) -> None:
 
 @pytest.mark.slow
 def test_a_stopped_client_costs_no_memory(server: RunningServer, workspace: Workspace) -> None:
-    """Each row is large, so that rows kept for the sleeper would show: 80 MB of them."""
+    """Each row is large, so that rows kept for the sleeper would show: 40 MB of them."""
     metrics = make_run(workspace, "asleep")
     # With its trainer's lock held the run is alive, so the example follows it on.
     lock = locks.take(metrics.parent / run_files.LOCK)
@@ -197,9 +197,9 @@ def test_a_stopped_client_costs_no_memory(server: RunningServer, workspace: Work
         # The first line may be the state; with a row it follows.
         assert any(b'"row"' in line for line in iter(sleeper.stdout.readline, b""))
         os.kill(sleeper.pid, signal.SIGSTOP)
-        write(2, 2002)
+        write(2, 1002)
         before = worker.memory_info().rss
-        write(2002, 12002)
+        write(1002, 6002)
         grown = worker.memory_info().rss - before
         assert grown < 24e6, f"{grown / 1e6:.0f} MB more"
         seen = threading.Event()
@@ -207,7 +207,7 @@ def test_a_stopped_client_costs_no_memory(server: RunningServer, workspace: Work
         def drain() -> None:
             assert sleeper.stdout is not None
             for line in iter(sleeper.stdout.readline, b""):
-                if b'"row"' in line and json.loads(line)["row"]["seq"] == 12001:
+                if b'"row"' in line and json.loads(line)["row"]["seq"] == 6001:
                     seen.set()
 
         threading.Thread(target=drain, daemon=True).start()
