@@ -49,10 +49,13 @@ def rooms_below(heading: str, everything: set[str]) -> dict[str, set[str]]:
 
 MAY_IMPORT_MLX = {"lm", "training"}
 PROGRAMS_THAT_IMPORT_MLX = {
+    "evaluation/chat_program.py",
     "evaluation/completion.py",
     "evaluation/evaluate.py",
+    "evaluation/habits/answering.py",
     "evaluation/harness_program.py",
     "evaluation/merge.py",
+    "evaluation/merged_points.py",
     "evaluation/model_check_program.py",
     "evaluation/model_set.py",
     "exports/mlx_answers.py",

@@ -14,6 +14,7 @@ Bootstrap", expanded percentile). With too few blocks there is no interval, and 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal
@@ -201,3 +202,47 @@ def _expanded_tail(count: float) -> float:
     # Student's quantile by its expansion (Abramowitz and Stegun 26.7.5), right to 0.2 % from here.
     student = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
     return normal.cdf(-student * math.sqrt(count / free))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over independent cases, such as questions or answers.
+
+    Attributes:
+        value: the mean; for a share, the part of the cases that have the property.
+        low, high: ends of its 95 % interval.
+        count: cases.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+def share_of(cases: Sequence[bool]) -> Estimate | None:
+    """Return the share of cases that are true with its interval; None without cases.
+
+    By Wilson's score (1927), which holds where all or none are true, too.
+    """
+    count = len(cases)
+    if not count:
+        return None
+    z, value = NormalDist().inv_cdf(1 - _TAIL), sum(cases) / count
+    middle = (value + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * math.sqrt(value * (1 - value) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    # Without the rounding of a share of 0 or 1, which its interval holds.
+    return Estimate(
+        value, max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half)), count
+    )
+
+
+def mean_of(values: Sequence[float]) -> Estimate | None:
+    """Return a mean with its interval by the bootstrap over cases; None without cases."""
+    if not len(values):
+        return None
+    found = np.asarray(values, dtype=np.float64)
+    draws = _draws(found, np.ones(len(found)))
+    tail = _expanded_tail(len(found)) if len(found) > 1 else _TAIL
+    low, high = np.quantile(draws, (tail, 1 - tail))
+    return Estimate(float(found.mean()), float(low), float(high), len(found))

@@ -12,6 +12,7 @@ from rich.markup import escape
 from cptstudio import __version__, terminal
 from cptstudio.cli import (
     chat,
+    chat_again,
     compare,
     corpus,
     datasets,
@@ -88,6 +89,8 @@ app.add_typer(remote.app, name="remote")
 app.command("report")(report.report)
 app.command("publish")(publish.publish)
 app.command("questions")(questions.questions)
+app.command("chat-check", context_settings=with_former({"side": "split"}))(chat_again.check)
+app.command("chat-again", context_settings=with_former({"side": "split"}))(chat_again.again)
 app.command("harness")(harness.harness)
 app.command("merge", context_settings=with_former({"side": "split"}))(merge.merge)
 app.add_typer(suite.app, name="suite")

@@ -21,7 +21,7 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.workspace import Workspace
 
-KINDS = ("evaluation", "suite", "merge", "questions", "harness")
+KINDS = ("evaluation", "suite", "merge", "questions", "harness", "chat-check", "chat-again")
 UNKNOWN = "unknown"
 """The kind that a damaged file has in a list."""
 _FOLDER = "reports"

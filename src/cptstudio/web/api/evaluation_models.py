@@ -31,7 +31,10 @@ class SuiteList(LateModel):
 class ReportQuery(LateModel, extra="forbid"):
     """Which reports."""
 
-    kind: Literal["evaluation", "suite", "merge", "questions", "harness"] | None = None
+    kind: (
+        Literal["evaluation", "suite", "merge", "questions", "harness", "chat-check", "chat-again"]
+        | None
+    ) = None
 
 
 class ReportSummary(LateModel):

@@ -79,11 +79,11 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
     names = list(dict.fromkeys(body.corpora))
     request = {
         "models": [request_of(model) for model in models],
-        "corpora": _corpora(studio, names),
+        "corpora": corpora_of(studio, names),
         "texts": _texts(studio, body.texts, taken=names),
         **body.model_dump(include=set(Measured.model_fields)),
     }
-    title = f"Evaluating {_listed(models)}"
+    title = f"Evaluating {listed(models)}"
     return _start(studio, "evaluation", title, EVALUATE, request)
 
 
@@ -108,7 +108,7 @@ def merge(studio: Studio, body: MergeBody) -> Job:
         instruct=model_choices.find(studio, body.instruct)
         if body.kind == "instruct" and body.instruct is not None
         else None,
-        corpora=_corpora(studio, list(dict.fromkeys(body.corpora))),
+        corpora=corpora_of(studio, body.corpora),
         side=body.side,
         max_bytes=body.max_bytes,
         save=_save(studio, body),
@@ -127,7 +127,7 @@ def run_suite(studio: Studio, name: str, body: SuiteModels) -> Job:
     read_suite(studio.workspace, name)
     models = model_choices.find_all(studio, body.models, "models")
     request = {"suite": name, "models": [request_of(model) for model in models]}
-    title = f"Running {name} on {_listed(models)}"
+    title = f"Running {name} on {listed(models)}"
     return _start(studio, "suite", title, SUITE, request, name, "suite")
 
 
@@ -140,7 +140,7 @@ def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
     upload, path = studio.uploads.get(body.upload)
     models = model_choices.find_all(studio, body.models, "models")
     request = {"file": path, "name": upload.name, "models": [request_of(model) for model in models]}
-    title = f"Running {upload.name} on {_listed(models)}"
+    title = f"Running {upload.name} on {listed(models)}"
     return _start(studio, "questions", title, QUESTIONS, request, upload.name, "questions")
 
 
@@ -174,12 +174,19 @@ def _start(
     )
 
 
-def _listed(models: Sequence[ModelReference]) -> str:
+def listed(models: Sequence[ModelReference]) -> str:
+    """Return the first models' names."""
     first = ", ".join(model.label for model in models[:3])
     return first if len(models) <= 3 else f"{first} and {len(models) - 3} more"
 
 
-def _corpora(studio: Studio, names: Sequence[str]) -> list[dict[str, Any]]:
+def corpora_of(studio: Studio, chosen: Sequence[str]) -> list[dict[str, Any]]:
+    """Return corpora as the programs take them, each once.
+
+    Raises:
+        Problem: one is not there.
+    """
+    names = list(dict.fromkeys(chosen))
     there = studio.workspace.corpus_names()
     for place, name in enumerate(names):
         if name not in there:
@@ -202,16 +209,23 @@ def _texts(studio: Studio, uploads: Sequence[str], taken: Sequence[str]) -> list
 
 
 def _save(studio: Studio, body: MergeBody) -> Path | None:
-    if body.save is None:
-        if not body.corpora:
-            raise Problem.at(
-                "corpora",
-                "Choose corpora to measure on, or a name to save the model under.",
-            )
-        return None
+    if body.save is not None:
+        return new_model_folder(studio, body.save)
+    if not body.corpora:
+        raise Problem.at(
+            "corpora", "Choose corpora to measure on, or a name to save the model under."
+        )
+    return None
+
+
+def new_model_folder(studio: Studio, name: str) -> Path:
+    """Return the folder of a new model in models/base/.
+
+    Raises:
+        Problem: the name is no name, or taken.
+    """
     try:
-        name = check_name(body.save, "model")
-        check_new_name(studio.workspace.base_model(name), "model")
+        check_new_name(studio.workspace.base_model(check_name(name, "model")), "model")
     except UserError as error:
         raise Problem.at("save", error) from None
     folder = studio.workspace.base_model(name)

@@ -1,0 +1,80 @@
+"""How large everything is, and the settings of each training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chat_again.material import DOMAIN, GENERAL
+from cptstudio.settings import TrainingSettings
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is.
+
+    Attributes:
+        base_tokens: of the training on plain text that makes a base of the instruct model.
+        tokens: of each continued pre-training.
+        context: tokens of a row.
+        rows: of an optimizer update.
+        scored_bytes: held-out text of each corpus that models are measured on.
+        max_tokens: of an answer.
+        documents: how many of each kind become the corpora; None for all.
+    """
+
+    base_tokens: int
+    tokens: int
+    context: int = 128
+    rows: int = 4
+    scored_bytes: int = 40_000
+    max_tokens: int = 200
+    documents: int | None = None
+
+
+FULL = Scale(base_tokens=24_000, tokens=20_000)
+QUICK = Scale(base_tokens=2_000, tokens=2_000, scored_bytes=3_000, max_tokens=16, documents=60)
+
+
+def base_settings(scale: Scale, instruct: Path) -> TrainingSettings:
+    """Training of the instruct model on plain general text, which makes a base of it."""
+    corpora = [{"name": GENERAL, "role": "domain"}, {"name": DOMAIN, "role": "evaluation"}]
+    return _settings(instruct, corpora, scale, scale.base_tokens, 0, rate=5e-4)
+
+
+def cpt_settings(scale: Scale, base: Path, seed: int) -> TrainingSettings:
+    """Continued pre-training of the base on R's manuals."""
+    corpora = [{"name": DOMAIN, "role": "domain"}, {"name": GENERAL, "role": "evaluation"}]
+    return _settings(base, corpora, scale, scale.tokens, seed, rate=3e-4)
+
+
+def _settings(
+    model: Path,
+    corpora: list[dict[str, str]],
+    scale: Scale,
+    tokens: int,
+    seed: int,
+    rate: float,
+) -> TrainingSettings:
+    length = f"{tokens} tokens"
+    return TrainingSettings.model_validate(
+        {
+            "model": {"path": str(model)},
+            "data": {"corpora": corpora, "sequence_length": scale.context},
+            "length": length,
+            "seed": seed,
+            "method": {"kind": "full"},
+            "optimizer": {"learning_rate": rate},
+            "batch": {"size": scale.rows},
+            "evaluation": {"every": length, "max_tokens": 2_000, "samples": False},
+            "checkpoints": {"every": f"{tokens // 4} tokens"},
+        }
+    )
+
+
+def described(scale: Scale) -> dict[str, Any]:
+    """Return the numbers that a result depends on, for the names of what is kept."""
+    return {"base_tokens": scale.base_tokens, "tokens": scale.tokens, "context": scale.context}

@@ -1,0 +1,1 @@
+"""Chat habits of a model: does it stop, keep its template, repeat itself, follow instructions?"""
