@@ -34,6 +34,8 @@ SAMPLES: Final = "samples.jsonl"
 DOCUMENT_SUMS: Final = "document_sums.jsonl"
 LOG: Final = "train.log"
 RESULT: Final = "result.json"
+RANKS: Final = "ranks"
+"""Folder of what ranks but the first one note of themselves, each in a folder "rank-N"."""
 BASE_MODEL: Final = "base_model.json"
 MANIFEST: Final = "manifest.json"
 TRAINING_STATE: Final = "training_state"
@@ -98,6 +100,8 @@ class RunConfig(Record):
             resumed where the two are different networks (`lm.former_reading`).
         order_of: what is put in order, see `corpus.rows`: "rows", which any micro-batches of a
             session see alike; "micro-batches" in runs of before, which keep their order.
+        dropout_of: what draws its dropout by itself: "rows", so that it depends neither on the
+            micro-batches of a session nor on its ranks; "micro-batches" in runs of before.
         chosen: dotted names of the settings that were left open and whose values were chosen
             automatically; None in runs of before, which did not record it.
     """
@@ -119,6 +123,7 @@ class RunConfig(Record):
     parameter_rule: ParameterRule = "axes"
     configuration_reading: ConfigurationReading = "as written"
     order_of: OrderOf = "micro-batches"
+    dropout_of: OrderOf = "micro-batches"
     chosen: tuple[str, ...] | None = None
 
 

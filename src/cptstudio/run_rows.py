@@ -115,6 +115,12 @@ def read_newest_first(run_directory: Path) -> Iterator[Row]:
     return newest_first(read_json_lines_backwards(run_directory / METRICS, _SEARCH_BYTES))
 
 
+def last_seq_until(run_directory: Path, step: int) -> int:
+    """Return the position of the last row that holds up to a step; 0 where none is found."""
+    rows = read_newest_first(run_directory)
+    return next((row["seq"] for row in rows if (whole(row.get("step")) or 0) <= step), 0)
+
+
 def last_row(run_directory: Path, kind: str) -> Row | None:
     """Return the newest row of a kind that holds, if it is near the end of metrics.jsonl."""
     try:

@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_map
 from mlx_lm.tuner.lora import LoRALinear
 
 from cptstudio.errors import UserError
@@ -113,6 +113,18 @@ def test_dropout_is_a_function_of_the_seed_alone(streams: int, grad_checkpoint: 
         results.append(bits(step(inputs, targets, seed=seed)))
     assert results[0] == results[1]
     assert results[0] != results[2]
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_rows_dropout_depends_on_no_other_row(streams: int) -> None:
+    inputs, targets = batch(rows=4)
+    seeds = [5, 6, 7, 8]
+    step = GradientStep(with_adapters(dropout=0.3), streams=streams)
+    whole_nats, _, whole = step(inputs, targets, seed=seeds)
+    halves = [step(inputs[i::2], targets[i::2], seed=seeds[i::2]) for i in (0, 1)]
+    assert sum(half[0].item() for half in halves) == pytest.approx(whole_nats.item(), rel=1e-6)
+    assert_close(tree_map(mx.add, halves[0][2], halves[1][2]), dict(tree_flatten(whole)))
+    assert step(inputs, targets, seed=seeds[::-1])[0].item() != whole_nats.item()
 
 
 def test_dropouts_gradient_belongs_to_its_value_with_and_without_checkpointing() -> None:

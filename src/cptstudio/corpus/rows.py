@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -65,11 +65,14 @@ class Batch:
         targets: int32 [rows, length], the token after each input.
         mask: bool [rows, length], which targets count; None when all do, as with both
             packings of today.
+        places: int64 [rows], which rows of the update these are, however it is cut and whoever
+            computes it; None where nobody asked for an update.
     """
 
     inputs: Tokens
     targets: Tokens
     mask: npt.NDArray[np.bool_] | None = None
+    places: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -255,18 +258,29 @@ class RowOrder:
         _, group, rows = self._rows(index)
         return _batch_of(self._tokens(group, rows[rank::ranks]))
 
-    def micro_batches(self, first: int, until: int, rows: int) -> Iterator[Batch]:
+    def micro_batches(
+        self, first: int, until: int, rows: int, rank: int = 0, ranks: int = 1
+    ) -> Iterator[Batch]:
         """Yield the batches from one number up to another, cut into micro-batches.
 
         Args:
             rows: of full length in a micro-batch at most; of shorter ones as many as have as many
                 tokens. All rows of a micro-batch have the same length, so some are smaller.
+            rank: which share of these rows.
+            ranks: number of shares; they take the rows in turn. One may get none.
         """
+        count = 0
         for length, parts in self._parts(first, until):
             tokens = np.concatenate([self._tokens(group, numbers) for group, numbers in parts])
+            places = np.arange(count, count + len(tokens))
+            if ranks > 1:
+                mine = places % ranks == rank
+                tokens, places = tokens[mine], places[mine]
+            count += sum(len(numbers) for _, numbers in parts)
             size = max(1, rows * self.context_length // length)
             for start in range(0, len(tokens), size):
-                yield _batch_of(tokens[start : start + size])
+                part = slice(start, start + size)
+                yield replace(_batch_of(tokens[part]), places=places[part])
 
     def _parts(self, first: int, until: int) -> Iterator[tuple[int, list[tuple[_Group, Indices]]]]:
         """Rows that may lie in one micro-batch, by their length.

@@ -6,7 +6,7 @@ which more BLAS threads cannot do. The shares are fixed by the shape, and every 
 deterministic: same input, same bits.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -22,7 +22,7 @@ from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.delta_rule import delta_rule_in_chunks
-from cptstudio.lm.dropout import KeySource, keyed_dropout
+from cptstudio.lm.dropout import KeySource, keyed_dropout, keys_of_rows
 from cptstudio.lm.embedding_gradient import exact_lookups
 from cptstudio.lm.long_contexts import attention_in_blocks
 from cptstudio.lm.loss import next_token_nats
@@ -92,18 +92,19 @@ class GradientStep:
         targets: Tokens,
         mask: Tokens | None = None,
         *,
-        seed: int | None = None,
+        seed: int | Sequence[int] | None = None,
     ) -> tuple[mx.array, int, dict[str, Any]]:
         """Sum of nats over the counted targets, their number, and the gradients of that sum.
 
         `inputs` and `targets` are int [rows, length], `mask` is None (every target counts) or bool
         of that shape. Nothing is evaluated yet: `mx.eval` what is returned. Dropout depends on
-        `seed` alone: same seed, same bits (None: drawn from mlx's global state).
+        `seed` alone: same seed, same bits (None: drawn from mlx's global state). Where that is one
+        for each row, a row's dropout depends on its own, whatever rows are beside it.
         """
         count = counted_targets(inputs, mask)
         key = mx.random.randint(0, 2**31 - 1, (2,)).astype(mx.uint32)
         if seed is not None:
-            key = mx.random.key(seed)
+            key = mx.random.key(seed) if isinstance(seed, int) else keys_of_rows(seed)
         if not self.model.training:
             self.model.train()
         arrays = [mx.array(inputs), mx.array(targets)]
@@ -111,7 +112,10 @@ class GradientStep:
             arrays.append(mx.array(mask).astype(mx.float32))
         parameters = cast(Any, self.model).trainable_parameters()
         shares = self._shares(int(inputs.shape[0]))
-        keys = mx.random.split(key, len(shares))
+        if key.ndim == 2:
+            keys = [key[rows] for _, rows in shares]
+        else:
+            keys = list(mx.random.split(key, len(shares)))
         results = []
         try:
             for index, (stream, rows) in enumerate(shares):
@@ -173,9 +177,12 @@ class GradientStep:
         """
         compiled = mx.compile(partial(function, mx.value_and_grad(self._nats)))
 
-        def call(seed: int, *arguments: Any) -> Any:
+        def call(seed: int | Sequence[int], *arguments: Any) -> Any:
             parameters = cast(Any, self.model).trainable_parameters()
-            [key] = mx.random.split(mx.random.key(seed), 1)
+            if isinstance(seed, int):
+                [key] = mx.random.split(mx.random.key(seed), 1)
+            else:
+                key = keys_of_rows(seed)
             if not self.model.training:
                 self.model.train()
             blas.set_blas_threads(self._threads)

@@ -15,20 +15,24 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import os
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import mlx.core as mx
 
 from cptstudio import durable, terminal
 from cptstudio.device_failures import sign_of
 from cptstudio.errors import UserError
-from cptstudio.lm.identity import kept_hashes, model_files
+from cptstudio.lm.identity import hash_of_files, kept_hashes, model_files
 from cptstudio.run_endings import BY_YOU, ending_of, stopped_at
 from cptstudio.run_files import (
+    CONFIG,
     EXIT_CODES,
     LOG,
     RESULT,
@@ -40,7 +44,7 @@ from cptstudio.run_files import (
     read_result,
     write_record,
 )
-from cptstudio.run_rows import best_checkpoint, last_seq, last_session
+from cptstudio.run_rows import best_checkpoint, last_seq, last_seq_until, last_session
 from cptstudio.session_settings import (
     OVERRIDES,
     SessionSettings,
@@ -61,7 +65,17 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.console_progress import ProgressReporter, open_log, write_line
 from cptstudio.training.loop import Ending, TrainingLoop
+from cptstudio.training.machine import installed_versions
 from cptstudio.training.phases import Phases, StoppedBeforeTrainingError
+from cptstudio.training.ranks import (
+    ALONE,
+    BACKENDS,
+    LostRankError,
+    Ranks,
+    check_alike,
+    join,
+    own_directory,
+)
 from cptstudio.training.run_integrity import (
     check_config,
     check_model,
@@ -69,7 +83,7 @@ from cptstudio.training.run_integrity import (
     note_model,
 )
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
-from cptstudio.training.setup import Setup, schedule_of, set_up, start_from_parent
+from cptstudio.training.setup import Setup, schedule_of, set_up, start_from_parent, take_of_first
 from cptstudio.training.system_sampling import SystemSampler
 from cptstudio.training.training_data import run_length
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
@@ -88,6 +102,8 @@ class ContinuedPretraining:
         agreed: nobody asked for this session now; it was agreed to before the run was started.
         accept_older: resume from an older checkpoint when the newest is damaged.
         verify: read all tokens and the base model again, also where nothing speaks for a change.
+        ranks: that train together. Rank 0 is the only writer of the run directory; each other one
+            keeps its log and its rows in a folder of its own in there.
     """
 
     def __init__(
@@ -100,8 +116,11 @@ class ContinuedPretraining:
         agreed: bool = False,
         accept_older: bool = False,
         verify: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._run_directory = run_directory
+        self._ranks = ranks
+        self._told = SessionSettings()
         self._stop = stop
         self._resume = resume
         self._agreed = agreed
@@ -110,17 +129,19 @@ class ContinuedPretraining:
         # <workspace>/models/cpt/<run>
         check_format(run_directory.parent.parent.parent)
         self._config: RunConfig = read_config(run_directory)
-        self._lock = RunLock(run_directory)
+        self._own_directory = own_directory(run_directory, ranks.rank)
+        self._lock = RunLock(self._own_directory)
         try:
-            self._told = for_session(
-                self._config, told_last(run_directory), given or SessionSettings()
-            )
-            self._check_may_start(given or SessionSettings())
-            self._log = open_log(run_directory / LOG)
+            if ranks.rank == 0:
+                self._told = for_session(
+                    self._config, told_last(run_directory), given or SessionSettings()
+                )
+                self._check_may_start(given or SessionSettings())
+            self._log = open_log(self._own_directory / LOG)
         except UserError:
             self._lock.close()
             raise
-        former = last_session(run_directory)
+        former = last_session(self._own_directory)
         self.session = 0 if former is None else former + 1
         self._loop: TrainingLoop | None = None
         self._planned_steps = 0
@@ -163,14 +184,14 @@ class ContinuedPretraining:
         that fails before (the base moved, the checkpoint is damaged) has changed nothing.
         """
         if not self._stays_complete:
-            (self._run_directory / RESULT).unlink(missing_ok=True)
+            (self._own_directory / RESULT).unlink(missing_ok=True)
         logger = None
-        reporter = ProgressReporter(log=self._log)
+        reporter = ProgressReporter(log=self._log, output=self._output())
         phases = Phases(self._lock, self.session, self._stop, reporter)
         system = SystemSampler(self._lock, self.session, lambda: self._step)
         system.start()
         try:
-            logger = TrainingMetricsLogger(self._run_directory, self.session)
+            logger = TrainingMetricsLogger(self._own_directory, self.session)
             ending = self._train(logger, reporter, phases)
         except RunDirectoryGoneError:
             ending = self._gone()
@@ -191,6 +212,10 @@ class ContinuedPretraining:
             self._lock.close()
         return ending
 
+    def _output(self) -> TextIO | None:
+        """Where progress is told: by rank 0 alone."""
+        return open(os.devnull, "w", encoding="utf-8") if self._ranks.rank else None
+
     def _failed(self, error: Exception) -> Ending:
         """How the run ended by an exception."""
         sign = sign_of(error)
@@ -206,6 +231,8 @@ class ContinuedPretraining:
             )
         elif isinstance(error, UserError):
             ending = Ending("failed", str(error))
+        elif isinstance(error, LostRankError):
+            ending = Ending("failed", f"{error} in step {self._step + 1:,}.")
         else:
             # A fault of ours keeps its trace in the log; the result still says that it ended so.
             reason = explain(error)
@@ -232,30 +259,29 @@ class ContinuedPretraining:
     def _train(
         self, logger: TrainingMetricsLogger, reporter: ProgressReporter, phases: Phases
     ) -> Ending:
+        ranks = self._ranks
+        self._meet()
         checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
-        checkpoints.prepare()
-        checkpoint = None
-        if self._resume is not None:
-            checkpoint = checkpoints.choose(
-                self._resume or None,
-                accept_older=self._accept_older,
-                progress=phases.begin("checking", detail="the checkpoint", unit="bytes"),
+        checkpoint, state = None, None
+        with ranks.agreeing():
+            if ranks.rank == 0:
+                checkpoint, state = self._chosen(checkpoints, phases)
+        begins = _Beginning.of(checkpoint, state).of_rank_0(ranks)
+        state = begins.state
+        with ranks.agreeing():
+            found = self._check_model(phases)
+            setup = set_up(
+                self._config,
+                self._told,
+                done=(0, 0) if state is None else (state.step, state.next_batch),
+                verify=self._verify,
+                checking=lambda: phases.begin("checking", detail="the corpora"),
+                loading=lambda: phases.begin("loading", unit="bytes"),
+                ranks=ranks,
             )
-            if checkpoint is not None:
-                check_config(self._run_directory, checkpoint)
-                check_reading(self._config, checkpoint)
-        state = None if checkpoint is None else load_trainer_state(checkpoint)
-        self._check_model(phases)
-        setup = set_up(
-            self._config,
-            self._told,
-            done=(0, 0) if state is None else (state.step, state.next_batch),
-            verify=self._verify,
-            checking=lambda: phases.begin("checking", detail="the corpora"),
-            loading=lambda: phases.begin("loading", unit="bytes"),
-        )
-        if checkpoint is not None and state is not None:
-            self._check_length(checkpoint, state, setup)
+            if checkpoint is not None and state is not None:
+                self._check_length(checkpoint, state, setup)
+        check_alike("base model's hash", ranks.gathered({"": hash_of_files(found)}), ranks.machines)
         self._planned_steps = setup.length.steps
         reporter.expect(setup.length.steps)
         for note in setup.notes:
@@ -264,17 +290,55 @@ class ContinuedPretraining:
             setup, logger, checkpoints, self._lock, self._stop, reporter, phases, self.session
         )
         self._loop = loop
-        if checkpoint is None or state is None:
-            start_from_parent(setup)
-        else:
-            phases.begin("restoring", step=state.step)
-            self._restore(checkpoint, state, setup, loop)
+        with ranks.agreeing():
+            if state is not None:
+                phases.begin("restoring", step=state.step)
+            if checkpoint is not None and state is not None:
+                self._restore(checkpoint, setup, loop, state)
+            elif state is not None:
+                loop.load_state(state)
+            elif ranks.rank == 0:
+                start_from_parent(setup)
+        take_of_first(setup)
         if self._stays_complete:
-            (self._run_directory / RESULT).unlink(missing_ok=True)
-            durable.flush_directory(self._run_directory)
+            (self._own_directory / RESULT).unlink(missing_ok=True)
+            durable.flush_directory(self._own_directory)
             self._stays_complete = False
-        self._announce(checkpoint, setup, loop, logger, reporter)
-        return loop.run()
+        self._announce(begins, setup, loop, logger, reporter)
+        ending = loop.run()
+        # Nobody goes while rank 0 writes the last checkpoint.
+        ranks.agree(self._stop)
+        return ending
+
+    def _meet(self) -> None:
+        """Compare what the ranks have before them, and take what rank 0 was told."""
+        ranks = self._ranks
+        if ranks.size == 1:
+            return
+        self._stop.share()
+        check_alike("versions", ranks.gathered(installed_versions()), ranks.machines)
+        configs = ranks.gathered(self._config.model_dump(mode="json"))
+        check_alike(f"{CONFIG} of the run", configs, ranks.machines)
+        told, session = ranks.gathered((self._told.told(), self.session))[0]
+        self._told, self.session = SessionSettings.model_validate(told), session
+
+    def _chosen(
+        self, checkpoints: CheckpointStore, phases: Phases
+    ) -> tuple[Path | None, TrainerState | None]:
+        """The checkpoint to go on from, verified, with its counters."""
+        checkpoints.prepare()
+        if self._resume is None:
+            return None, None
+        checkpoint = checkpoints.choose(
+            self._resume or None,
+            accept_older=self._accept_older,
+            progress=phases.begin("checking", detail="the checkpoint", unit="bytes"),
+        )
+        if checkpoint is None:
+            return None, None
+        check_config(self._run_directory, checkpoint)
+        check_reading(self._config, checkpoint)
+        return checkpoint, load_trainer_state(checkpoint)
 
     def _check_length(self, checkpoint: Path, state: TrainerState, setup: Setup) -> None:
         """Refuse a length with which the steps done so far would have had other rates.
@@ -302,7 +366,7 @@ class ContinuedPretraining:
                 "schedule can be extended, wsd from a checkpoint before its decay."
             )
 
-    def _check_model(self, phases: Phases) -> None:
+    def _check_model(self, phases: Phases) -> dict[str, str]:
         """Compare the base with what the run was prepared with; reads it unless that is known."""
         progress = phases.begin("checking", detail="the base model", unit="bytes")
         kept = kept_hashes(Workspace(self._run_directory.parent.parent.parent).private)
@@ -322,10 +386,12 @@ class ContinuedPretraining:
                 raise
             # What is known of it may be of other files, whose dates were set back.
             found = checked(again=True)
-        note_model(self._config, self._run_directory, found)
+        if self._ranks.rank == 0:
+            note_model(self._config, self._run_directory, found)
+        return found
 
     def _restore(
-        self, checkpoint: Path, state: TrainerState, setup: Setup, loop: TrainingLoop
+        self, checkpoint: Path, setup: Setup, loop: TrainingLoop, state: TrainerState
     ) -> None:
         """Put weights, optimizer state and counters back, bit for bit."""
         try:
@@ -345,7 +411,7 @@ class ContinuedPretraining:
 
     def _announce(
         self,
-        checkpoint: Path | None,
+        begins: _Beginning,
         setup: Setup,
         loop: TrainingLoop,
         logger: TrainingMetricsLogger,
@@ -353,9 +419,11 @@ class ContinuedPretraining:
     ) -> None:
         told = {OVERRIDES: self._told.told()} if self._told.told() else {}
         if self._resume is not None:
-            after = 0 if checkpoint is None else read_manifest(checkpoint).metrics_seq
+            after = begins.metrics_seq
+            if self._ranks.rank:
+                after = last_seq_until(self._own_directory, loop.step)
             logger.resume(loop.step, after)
-            source = "the beginning" if checkpoint is None else checkpoint.name
+            source = begins.checkpoint or "the beginning"
             message = f"Resumed from {source}, step {loop.step:,} of {setup.length.steps:,}."
             if self._agreed:
                 message = (
@@ -393,7 +461,7 @@ class ContinuedPretraining:
         )
         try:
             if not self._stays_complete:
-                write_record(self._run_directory / RESULT, result)
+                write_record(self._own_directory / RESULT, result)
             if logger is not None:
                 logger.event("ended", result.step, ending.reason, outcome=ending.outcome)
                 logger.flush_to_disk()
@@ -401,6 +469,34 @@ class ContinuedPretraining:
         except OSError as error:
             self._lock.check_present()
             print(f"Could not record how the run ended: {error.strerror}.", file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """Where a session goes on, as all ranks know it.
+
+    Attributes:
+        checkpoint: its name, or None; rank 0 has it.
+        metrics_seq: the last row that it knows of.
+    """
+
+    checkpoint: str | None = None
+    metrics_seq: int = 0
+    state: TrainerState | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Path | None, state: TrainerState | None) -> _Beginning:
+        if checkpoint is None:
+            return cls()
+        return cls(checkpoint.name, read_manifest(checkpoint).metrics_seq, state)
+
+    def of_rank_0(self, ranks: Ranks) -> _Beginning:
+        """Return what rank 0 has."""
+        if ranks.size == 1:
+            return self
+        state = None if self.state is None else self.state.model_dump(mode="json")
+        name, seq, state = ranks.gathered((self.checkpoint, self.metrics_seq, state))[0]
+        return _Beginning(name, seq, None if state is None else TrainerState.model_validate(state))
 
 
 def _otherwise(told: SessionSettings) -> str:
@@ -461,25 +557,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="this session was agreed to before the run was started",
     )
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        default=1,
+        metavar="N",
+        help="this process is one of N that train together, as MLX's launcher started it",
+    )
+    parser.add_argument("--backend", choices=BACKENDS, default="ring", help="what connects them")
     options = parser.parse_args(arguments)
     terminal.prepare()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     stop = StopRequest()
     stop.install()
     try:
-        trainer = ContinuedPretraining(
-            options.run_directory.absolute(),
-            stop,
-            resume=options.resume,
-            given=given_by(options),
-            agreed=options.agreed,
-            accept_older=options.accept_older,
-            verify=options.verify,
-        )
+        ranks = join(options.ranks, options.backend)
+        with ranks.agreeing():
+            trainer = ContinuedPretraining(
+                options.run_directory.absolute(),
+                stop,
+                resume=options.resume,
+                given=given_by(options),
+                agreed=options.agreed,
+                accept_older=options.accept_older,
+                verify=options.verify,
+                ranks=ranks,
+            )
     except UserError as error:
         print(terminal.visible(str(error)), file=sys.stderr)
         return EXIT_CODES["failed"]
     ending = trainer.run()
+    if ranks.rank:
+        return EXIT_CODES[ending.outcome]  # Rank 0 says it.
     reason = terminal.visible(ending.reason)
     if ending.outcome == "failed":
         terminal.write(sys.stderr, f"Failed: {reason}\n")

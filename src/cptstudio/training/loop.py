@@ -68,6 +68,7 @@ class TrainingLoop:
         self._reporter = reporter
         self._phases = phases
         self._session = session
+        self._ranks = setup.ranks
         self._memory = MemoryMeter()
         self._training_step = TrainingStep(setup)
         self._sums = HeldOutSums(lock.run_directory, logger.document_sums)
@@ -136,8 +137,10 @@ class TrainingLoop:
         while True:
             self._finish_save(wait=False)
             finished = self.step >= length.steps
+            self._ranks.agree(self._stop)
             if not self._stop and self._evaluation_due(finished):
                 self._evaluate()
+                self._ranks.agree(self._stop)
             # Asked once: a request that comes later is answered after the next step.
             stopping = bool(self._stop)
             if stopping:
@@ -273,8 +276,9 @@ class TrainingLoop:
                 compute_dtype=setup.compute_dtype,
                 head=setup.gradient_step.head,
                 streams=settings.compute.threads,
-                should_stop=self._stop.__bool__,
+                should_stop=lambda: self._stop.asked is not None,
                 told=told,
+                ranks=self._ranks,
             )
             if settings.evaluation.prompts:
                 told = self._phases.begin("sampling", step=self.step, unit="prompts")
@@ -283,8 +287,9 @@ class TrainingLoop:
                 settings.evaluation,
                 seed=settings.seed,
                 compute_dtype=setup.compute_dtype,
-                should_stop=self._stop.__bool__,
+                should_stop=lambda: self._stop.asked is not None,
                 told=told,
+                ranks=self._ranks,
             )
         except EvaluationAbandonedError:
             return
@@ -341,6 +346,9 @@ class TrainingLoop:
         """Begin a checkpoint of this step. It is told once it is committed."""
         self._wait_for_save()
         self._finish_steps(leave=0)
+        if self._ranks.rank:
+            self._saved_step = self.step  # By rank 0, which alone writes them.
+            return
         self._phases.begin("saving", step=self.step, detail=checkpoint_name(self.step))
         started = time.perf_counter()
         optimizer_state = self._setup.optimizer.state()

@@ -84,6 +84,7 @@ def plan_config(
         parameter_rule="kinds",
         configuration_reading="normalized",
         order_of="rows",
+        dropout_of="rows",
         chosen=tuple(
             name
             for name, _ in leaves()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from cptstudio.child_limits import usable_cores
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
@@ -24,6 +25,7 @@ from cptstudio.training.checkpoints import load_trained_weights
 from cptstudio.training.machine import device_memory
 from cptstudio.training.memory import keep_resident
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
+from cptstudio.training.ranks import ALONE, Ranks
 from cptstudio.training.run_integrity import check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
@@ -38,6 +40,7 @@ class Setup:
 
     Attributes:
         config: as the session computes it.
+        ranks: who trains it together.
     """
 
     config: RunConfig
@@ -51,6 +54,7 @@ class Setup:
     length: RunLength
     compute_dtype: mx.Dtype
     notes: tuple[str, ...]
+    ranks: Ranks = ALONE
 
     @property
     def settings(self) -> TrainingSettings:
@@ -66,6 +70,7 @@ def set_up(
     verify: bool = False,
     checking: Callable[[], object] = lambda: None,
     loading: Callable[[], Callable[[int, int], None] | None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> Setup:
     """Open the corpora, load the model, and prepare the method and the optimizer.
 
@@ -75,6 +80,7 @@ def set_up(
         verify: read all tokens again, also where nothing speaks for a change.
         checking, loading: called before the corpora are looked at, and before the model is read;
             the latter may return what is told the bytes that were read and that there are.
+        ranks: that train together; those of one machine share its cores.
 
     Raises:
         UserError: something that the run was prepared with is missing or has changed.
@@ -82,7 +88,7 @@ def set_up(
     checking()
     data = open_training_data(config, verify=verify)
     progress = loading()
-    config = in_session(config, session or SessionSettings())
+    config = _sharing_cores(in_session(config, session or SessionSettings()), ranks.here)
     settings = config.settings
     notes = [blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas).reason]
     if settings.compute.cache_limit is not None:
@@ -130,7 +136,19 @@ def set_up(
         length=length,
         compute_dtype=compute_dtype,
         notes=tuple(notes),
+        ranks=ranks,
     )
+
+
+def _sharing_cores(config: RunConfig, ranks: int) -> RunConfig:
+    """The same with the threads that each of so many ranks on one machine may use."""
+    compute = config.settings.compute
+    if ranks == 1:
+        return config
+    threads = max(1, (compute.threads or usable_cores()) // ranks)
+    changed = compute.model_copy(update={"threads": threads})
+    settings = config.settings.model_copy(update={"compute": changed})
+    return config.model_copy(update={"settings": settings})
 
 
 def schedule_of(settings: TrainingSettings, length: RunLength) -> Schedule:
@@ -177,6 +195,15 @@ def start_from_parent(setup: Setup) -> None:
         raise UserError(
             f"The checkpoint {checkpoint} does not fit this run's method: {error}."
         ) from None
+
+
+def take_of_first(setup: Setup) -> None:
+    """Begin with rank 0's trained parameters and optimizer state, bit for bit."""
+    if setup.ranks.size == 1:
+        return
+    for name in list(setup.parameters):
+        setup.parameters[name] = setup.ranks.of_first({name: setup.parameters[name]})[name]
+    setup.optimizer.load_state(setup.ranks.of_first(setup.optimizer.state()))
 
 
 def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:

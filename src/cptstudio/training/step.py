@@ -10,10 +10,10 @@ import mlx.core as mx
 from cptstudio.corpus.rows import Batch
 from cptstudio.lm.gradients import counted_targets
 from cptstudio.lm.vocabulary import check_ids
-from cptstudio.training.accumulation import accumulate
+from cptstudio.training.accumulation import Seed, accumulate
 from cptstudio.training.guards import Limits, skip_reason
 from cptstudio.training.optimizers import clip_factor
-from cptstudio.training.seeds import micro_batch_seed
+from cptstudio.training.seeds import micro_batch_seed, row_seed
 from cptstudio.training.setup import Setup
 from cptstudio.training.whole_step import WholeStep, allowed, is_whole
 
@@ -53,7 +53,8 @@ class TrainingStep:
     def __init__(self, setup: Setup, whole: bool | None = None) -> None:
         """Args: whole: compile the step as one (None: where `is_whole` says so)."""
         self._setup = setup
-        whole = is_whole(setup) if whole is None else whole
+        # What the ranks add up lies between the gradients and the update.
+        whole = is_whole(setup) and setup.ranks.size == 1 if whole is None else whole
         self._whole = WholeStep(setup) if whole else None
         self.ahead = 0 if mx.default_device().type == mx.DeviceType.cpu else 1
 
@@ -69,31 +70,35 @@ class TrainingStep:
         settings = setup.settings
         order = setup.data.order
         until = min(first_batch + order.batches_per_update, setup.length.batches)
+        ranks = setup.ranks
         batches = (
-            (self._checked(batch, index), micro_batch_seed(settings.seed, index, number))
+            (self._checked(batch, index), self._seed(batch, index, number))
             for number, batch in enumerate(
-                order.micro_batches(first_batch, until, settings.batch.cut[0])
+                order.micro_batches(
+                    first_batch, until, settings.batch.cut[0], ranks.rank, ranks.size
+                )
             )
         )
         fraction = setup.schedule(index)
         if self._whole is not None:
             return self._submit_whole(self._whole, list(batches), until, fraction, limits)
-        nats, tokens, gradients = accumulate(setup.gradient_step, batches)
+        own = accumulate(setup.gradient_step, batches)
+        nats, tokens, gradients, divisor = ranks.sums(*own)
         step = SubmittedStep(
             next_batch=until,
             tokens=tokens,
             rate=fraction * (settings.optimizer.learning_rate or 0.0),
             limits=limits.widened(tokens / setup.length.tokens_per_step),
             loss=nats / tokens,
-            gradient_norm=setup.optimizer.gradient_norm(gradients) / tokens,
+            gradient_norm=setup.optimizer.gradient_norm(gradients) / divisor,
         )
-        self._apply(step, gradients, fraction)
+        self._apply(step, gradients, fraction, divisor)
         return step
 
     def _submit_whole(
         self,
         whole: WholeStep,
-        batches: list[tuple[Batch, int]],
+        batches: list[tuple[Batch, Seed]],
         until: int,
         fraction: float,
         limits: Limits,
@@ -109,6 +114,13 @@ class TrainingStep:
         rate = fraction * (setup.settings.optimizer.learning_rate or 0.0)
         return SubmittedStep(until, tokens, rate, limits, loss, norm)
 
+    def _seed(self, batch: Batch, index: int, number: int) -> Seed:
+        """What the dropout of a micro-batch is drawn with: by its rows, or by its number."""
+        seed = self._setup.settings.seed
+        if self._setup.config.dropout_of == "micro-batches" or batch.places is None:
+            return micro_batch_seed(seed, index, number)
+        return [row_seed(seed, index, place) for place in batch.places.tolist()]
+
     def _checked(self, batch: Batch, index: int) -> Batch:
         """The micro-batch, whose ids all have rows: MLX reads outside an array without a word."""
         rows = self._setup.loaded.embedding_rows
@@ -116,9 +128,15 @@ class TrainingStep:
             check_ids(ids, rows, f"The text of step {index + 1:,}", self._setup.loaded.path)
         return batch
 
-    def _apply(self, step: SubmittedStep, gradients: dict[str, mx.array], fraction: float) -> None:
+    def _apply(
+        self,
+        step: SubmittedStep,
+        gradients: dict[str, mx.array],
+        fraction: float,
+        divisor: float,
+    ) -> None:
         setup = self._setup
-        scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / step.tokens
+        scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / divisor
         keep = None
         if not self.ahead:
             mx.eval(step.loss, step.gradient_norm, scale)

@@ -13,6 +13,7 @@ from typing import Final
 
 BY_YOU: Final = "Stopped by you"
 ON_REQUEST: Final = "Stopped on request"
+REASONS: Final = (ON_REQUEST, BY_YOU)
 
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -25,11 +26,17 @@ def hold_signals() -> None:
 class StopRequest:
     """Remembers that somebody asked the trainer to stop, and who.
 
-    A second signal changes nothing: what is being saved is finished.
+    A second signal changes nothing: what is being saved is finished. Where several ranks train
+    together, a stop is true once they have agreed about it, so that all stop at the same step.
+
+    Attributes:
+        asked: what this process was asked, agreed or not.
     """
 
     def __init__(self) -> None:
-        self._reason: str | None = None
+        self.asked: str | None = None
+        self._shared = False
+        self._agreed: str | None = None
 
     def install(self) -> None:
         """Answer SIGTERM and SIGINT from now on, those that were held back too."""
@@ -43,13 +50,21 @@ class StopRequest:
 
     def request(self, reason: str) -> None:
         """Ask for a stop; the first reason is kept."""
-        if self._reason is None:
-            self._reason = reason
+        if self.asked is None:
+            self.asked = reason
+
+    def share(self) -> None:
+        """Be true only by `agree` from now on."""
+        self._shared = True
+
+    def agree(self, reason: str | None) -> None:
+        """Take what all ranks know; a stop that was agreed about stays."""
+        self._agreed = self._agreed or reason
 
     @property
     def reason(self) -> str | None:
         """Who stopped the trainer, as a sentence begins, or None."""
-        return self._reason
+        return self._agreed if self._shared else self.asked
 
     def __bool__(self) -> bool:
-        return self._reason is not None
+        return self.reason is not None

@@ -15,6 +15,7 @@ import mlx.core as mx
 
 from cptstudio.corpus.rows import Batch
 from cptstudio.lm.parameters import flatten
+from cptstudio.training.accumulation import Seed
 from cptstudio.training.guards import Limits
 from cptstudio.training.optimizers import clip_factor
 from cptstudio.training.setup import Setup
@@ -44,7 +45,7 @@ class WholeStep:
     def __call__(
         self,
         batch: Batch,
-        seed: int,
+        seed: Seed,
         former: tuple[mx.array, dict[str, mx.array]] | None,
         *,
         tokens: int,
