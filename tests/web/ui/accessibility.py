@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,3 +57,17 @@ def assert_accessible_in_all(page: Page) -> None:
         page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
         assert_accessible(page)
     page.set_viewport_size(size)
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep pictures of it where somebody wants to look at them: CPT_STUDIO_PICTURES."""
+    folder = os.environ.get("CPT_STUDIO_PICTURES")
+    if folder is None:
+        return
+    for scheme in ("light", "dark"):
+        for width in (1366, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1366, "height": 900})

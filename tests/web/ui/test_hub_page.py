@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -16,7 +15,7 @@ from cptstudio.models.origin import ORIGIN
 from cptstudio.workspace import Workspace
 from tests.models.fake_hub import FakeHub, running_hub
 from tests.web.server_process import PATIENCE, RunningServer, running_server
-from tests.web.ui.accessibility import assert_accessible_in_all
+from tests.web.ui.accessibility import assert_accessible_in_all, picture
 from tests.web.ui.conftest import signed_in
 from tests.web.ui.payloads import PAYLOADS
 from tests.workspace_of_before import lay_out
@@ -70,19 +69,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStudio
             monkeypatch.delenv(name, raising=False)
         with running_server(workspace.root, "--no-detect") as server:
             yield HubStudio(server, hub, token)
-
-
-def picture(page: Page, name: str) -> None:
-    """Keep pictures of it where somebody wants to look at them."""
-    folder = os.environ.get("CPT_STUDIO_PICTURES")
-    if folder is None:
-        return
-    for scheme in ("light", "dark"):
-        for width in (1366, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
-    page.set_viewport_size({"width": 1366, "height": 900})
 
 
 def look(page: Page, name: str) -> None:

@@ -83,10 +83,9 @@ export function GgufExport({ model, reload }) {
   return h("div", { class: "stack" }, intro,
     h(ExportForm, { model, path: "/api/exports/gguf", name: typed ?? nameFor(model.name, type), setName,
       button: "Make the file", body: () => ({ type }), options, onto, setOnto, reload },
-      h(Field, { label: "Type", control: (attributes) => h(Select, { ...attributes, value: type,
+      h(Field, { label: "Type", hint: chosen.help, control: (attributes) => h(Select, { ...attributes, value: type,
         choices: found.types.map((/** @type {any} */ one) => [one.type, `${one.type}${size(one)}`]),
         onChoose: setType }) })),
-    h("p", { class: "hint" }, `${type}: ${chosen.help}`),
     h("p", { class: "hint" }, `The converter takes ${bytes(found.bytes ?? 0)}. `,
       h(Button, { small: true, onClick: remove }, "Remove the converter")));
 }
@@ -111,5 +110,5 @@ export function GgufPlaces({ model }) {
       found.ollama && h(Button, { busy, onClick: () => put("ollama", (place) => `Ollama has it: ollama run ${place}`) },
         "Give to Ollama")),
     failed !== null && h(Problem, { error: failed }),
-    told !== "" && h("p", { role: "status" }, told));
+    told !== "" && h("p", { role: "status", class: "break" }, told));
 }

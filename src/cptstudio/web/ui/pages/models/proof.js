@@ -29,7 +29,6 @@ function rowsOf(found) {
     { title: "Same most probable token", made: percent(found.best_agreement) },
     { title: "Log-probability differs, mean", made: `${number(found.mean_difference, 2)} nats` },
     { title: "Log-probability differs, largest", made: `${number(found.max_difference, 2)} nats` },
-    { title: "Computed in", checkpoint: found.reference_computed, made: found.computed },
   ];
 }
 
@@ -49,13 +48,16 @@ export function ProofView({ proof, more_proofs = [], notes = [] }) {
   const cell = (/** @type {string} */ name) => (/** @type {any} */ row) => row[name] ?? "";
   return h("div", { class: "stack" },
     proof.warning !== "" && h("p", { class: "notice notice-warn" }, h(Icon, { name: "alert" }), " ", proof.warning),
-    h(Table, { caption: `Compared with the checkpoint, by ${proof.comparison.by}`, rows: rowsOf(proof.comparison),
+    h(Table, { caption: `Compared with the checkpoint, by ${proof.comparison.by}`, stacks: true,
+      rows: rowsOf(proof.comparison),
       rowKey: (row) => row.title, columns: [
         { id: "title", title: "Measure", header: true, cell: cell("title") },
         { id: "checkpoint", title: "Checkpoint", number: true, cell: cell("checkpoint") },
         { id: "made", title: "Export", number: true, cell: cell("made") },
         { id: "difference", title: "Difference", number: true, cell: cell("difference") },
       ] }),
+    h("p", { class: "hint" }, `The checkpoint was computed in ${proof.comparison.reference_computed}, the export `
+      + `in ${proof.comparison.computed}.`),
     proof.sentences.map((/** @type {string} */ sentence) => h("p", { key: sentence }, sentence)),
     told);
 }
