@@ -59,12 +59,17 @@ class Record(BaseModel):
 
 
 class CorpusRecord(Record):
-    """A corpus as it was when the run was prepared."""
+    """A corpus as it was when the run was prepared.
+
+    Attributes:
+        template_hash: of the chat template that its conversations are in; None for documents.
+    """
 
     name: str
     path: str
     fingerprint: str
     tokenizer_hash: str
+    template_hash: str | None = None
 
 
 class Parent(Record):

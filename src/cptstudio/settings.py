@@ -21,6 +21,7 @@ from cptstudio.validation import ReadsNumbers, described, field_of, findings_of,
 from cptstudio.workspace import NAME_PATTERN
 
 Packing = Literal["concat", "decompose"]
+LongConversations = Literal["shorten", "leave out"]
 MethodName = Literal["full", "lora", "qlora", "dora"]
 UNUSABLE = "Fix these settings:"
 FIXED_IN_FORK: Final = ("model", "data", "method")
@@ -118,7 +119,15 @@ class DataSettings(Settings):
         "concat",
         "Packing",
         "concat: join documents and cut them into full sequences; decompose: split each document "
-        "into sequences of power-of-two length (Pouransari et al., arXiv 2405.13226).",
+        "into sequences of power-of-two length (Pouransari et al., arXiv 2405.13226). "
+        "Conversations stay whole: concat packs several into a sequence, decompose gives each its "
+        "own.",
+    )
+    long_conversations: LongConversations = described(
+        "shorten",
+        "Long conversations",
+        "For conversations longer than a sequence. shorten: drop the turns after the last answer "
+        "that fits; leave out: do not train on them. No answer is ever cut.",
     )
 
     @model_validator(mode="after")

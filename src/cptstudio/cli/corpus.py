@@ -116,13 +116,15 @@ def build(
 
 def _note_missing_rows(corpus: Corpus, model_path: Path) -> None:
     """Say which of the tokens the model itself cannot take, if it is a whole model."""
-    from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+    from cptstudio.corpus.tokenizer_identity import identify
     from cptstudio.lm.description import read_embedding_rows
     from cptstudio.lm.vocabulary import beyond_sentence
 
     try:
         rows = read_embedding_rows(model_path)
-        beyond = corpus.token_store(identify_tokenizer(model_path)).tokens_beyond(rows)
+        identity = identify(model_path)
+        store = corpus.in_template(identity.template).token_store(identity.hash)
+        beyond = store.tokens_beyond(rows)
     except UserError:
         return  # A folder with a tokenizer alone.
     if beyond and rows is not None:

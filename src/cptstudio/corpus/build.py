@@ -60,7 +60,7 @@ from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.statuses import EXAMPLES, assign_statuses
 from cptstudio.corpus.token_store import SIDES
-from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
+from cptstudio.corpus.tokenising import ensure_tokens_of, store_name, tokenise
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.corpus.versions import commit, former_of, is_current, only_builder, sweep
 from cptstudio.errors import UserError
@@ -110,15 +110,13 @@ def build_corpus(
     check_new_name(path, "corpus")
     is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
-    if settings.kind == "conversations" and model_path is not None:
-        raise UserError(
-            "Corpora of conversations cannot be tokenized yet. Build it without --model."
-        )
     if settings.ocr:
         engine_for(settings.ocr_language or USUAL)
     meter = ProgressMeter(progress)
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
+    if tokenizer is not None:
+        store_name(tokenizer, settings.kind)  # A template that is missing is told at once.
     scanned_ns = time.time_ns()
     notes = _noted(sources, settings.source_notes)
     files, skipped = find_sources(sources, LeftAside(settings.include), meter.found_file)
@@ -267,9 +265,17 @@ def _build(
         languages = language_shares(store, records, reader.labels)
     if tokenizer is not None:
         with closing(DocumentStore(documents)) as store:
-            folder = staged / "tokens" / tokenizer.facts.hash
+            folder = staged / "tokens" / store_name(tokenizer, settings.kind)
             folder.parent.mkdir()
-            tokenise(store, folder, tokenizer, fingerprint, meter, allow_lossy=allow_lossy)
+            tokenise(
+                store,
+                folder,
+                tokenizer,
+                fingerprint,
+                meter,
+                kind=settings.kind,
+                allow_lossy=allow_lossy,
+            )
     return CorpusManifest(
         format=CORPUS_FORMAT,
         name=path.name,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -48,13 +48,23 @@ class HeldOutDocument:
 
     Attributes:
         number: the document's number in the document store.
-        tokens: int32 [tokens], without special tokens.
-        byte_length: UTF-8 bytes of the text.
+        tokens: int32 [tokens], without special tokens; those of a conversation with all that its
+            template writes, but for the first one.
+        byte_length: UTF-8 bytes of the text, of a conversation those of its answers.
+        counts: bool [tokens], which of them are measured; None for all.
+        start: what the first is predicted from; None for the tokenizer's own start token.
     """
 
     number: int
     tokens: npt.NDArray[np.int32]
     byte_length: int
+    counts: npt.NDArray[np.bool_] | None = None
+    start: int | None = None
+
+    @property
+    def measured(self) -> int:
+        """How many of its tokens are measured."""
+        return len(self.tokens) if self.counts is None else int(self.counts.sum())
 
 
 class Corpus:
@@ -63,11 +73,21 @@ class Corpus:
     Attributes:
         path: its folder.
         manifest: its manifest.
+        template: hash of the chat template that tokens of conversations are asked for in.
     """
 
-    def __init__(self, path: Path, manifest: CorpusManifest) -> None:
+    def __init__(self, path: Path, manifest: CorpusManifest, template: str | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.template = template
+
+    def in_template(self, template: str | None) -> Corpus:
+        """Return the same corpus, whose conversations are read in this chat template.
+
+        Args:
+            template: its hash (`TokenizerIdentity.template`), which documents do not need.
+        """
+        return Corpus(self.path, self.manifest, template)
 
     @property
     def name(self) -> str:
@@ -164,7 +184,10 @@ class Corpus:
         return labels_at(self.folder / "documents", numbers)
 
     def tokenizer_hashes(self) -> list[str]:
-        """Return the hashes of the tokenizers whose tokens are there."""
+        """Return the hashes of the tokenizers whose tokens are there.
+
+        Those of conversations are followed by a chat template's, see `tokens_name`.
+        """
         try:
             entries = sorted((self.folder / "tokens").iterdir())
         except FileNotFoundError:
@@ -175,7 +198,8 @@ class Corpus:
         """Return the corpus's tokens.
 
         Args:
-            tokenizer_hash: which tokenizer's; may be left out when there is only one.
+            tokenizer_hash: which tokenizer's, or a name of `tokenizer_hashes`; may be left out
+                when there is only one. Of conversations in several templates, those in `template`.
 
         Raises:
             UserError: they are not there, damaged, or several are there and none was named.
@@ -188,15 +212,35 @@ class Corpus:
                     "Choose one with --model."
                 )
             tokenizer_hash = there[0]
-        if tokenizer_hash not in there:
+        name = self._tokens(tokenizer_hash, there)
+        if name is None:
             raise UserError(
                 f"The corpus {self.name!r} is not tokenized for this model. Run "
                 f"`cpt-studio corpus build {self.name} --model MODEL`."
             )
-        store = TokenStore(self.folder / "tokens" / tokenizer_hash)
+        store = TokenStore(self.folder / "tokens" / name)
         if store.manifest.corpus_fingerprint != self.manifest.fingerprint:
             raise damaged(store.folder, "its tokens belong to other documents")
         return store
+
+    def is_tokenized_for(self, tokenizer_hash: str) -> bool:
+        """Return whether `token_store` finds tokens for a tokenizer."""
+        return self._tokens(tokenizer_hash, self.tokenizer_hashes()) is not None
+
+    def _tokens(self, tokenizer_hash: str, there: Sequence[str]) -> str | None:
+        """The name of the tokens among those that are there."""
+        if tokenizer_hash in there:
+            return tokenizer_hash
+        if self.template is not None:
+            name = tokens_name(tokenizer_hash, self.template)
+            return name if name in there else None
+        found = [name for name in there if name.startswith(tokens_name(tokenizer_hash, ""))]
+        if len(found) > 1:
+            raise UserError(
+                f"The corpus {self.name!r} is tokenized with {len(found)} chat templates. "
+                "Choose one with --model."
+            )
+        return found[0] if found else None
 
     def held_out_documents(
         self,
@@ -224,6 +268,11 @@ class Corpus:
             chosen.append(HeldOutDocument(int(store.documents[position]), tokens, size))
             total_tokens += len(tokens)
         return chosen
+
+
+def tokens_name(tokenizer_hash: str, template_hash: str) -> str:
+    """Return the name of the tokens of conversations: by tokenizer and chat template."""
+    return f"{tokenizer_hash}-{template_hash}"
 
 
 def in_hash_order(

@@ -65,10 +65,14 @@ def held_out_text(
         max_tokens: about so many tokens, by the mean bytes of a token of this side.
         window_tokens: tokens of a window, about; `WINDOW_BYTES` where left out.
 
+    Whole conversations are chosen where the corpus is one of them, and only answers are measured.
+
     Returns:
         Windows in the order of their documents' content hashes; several may have one document.
     """
     store = corpus.token_store(tokenizer_hash)
+    if store.counts is not None:
+        return _held_out_answers(corpus, store, side, max_bytes, max_tokens)
     with closing(corpus.documents) as documents:
         positions = in_hash_order(store, documents.records, side)
         sizes = store.byte_lengths[positions].astype(np.int64)
@@ -86,6 +90,48 @@ def held_out_text(
         window = max(SHORTEST_WINDOW, min(longest, budget // FEWEST_WINDOWS))
         chosen = _chosen(sizes, window, budget)
         return _read(store, documents, positions, chosen, tokenizer)
+
+
+def _held_out_answers(
+    corpus: Corpus, store: TokenStore, side: Side, max_bytes: int | None, max_tokens: int | None
+) -> list[HeldOutDocument]:
+    """Conversations at even distances among all, as many as fit into both limits, one at least."""
+    with closing(corpus.documents) as documents:
+        positions = in_hash_order(store, documents.records, side).astype(np.int64)
+    numbers, owners = np.unique(store.documents[positions], return_inverse=True)
+    # In the order of the hashes, not of the numbers.
+    firsts = np.full(len(numbers), len(positions))
+    np.minimum.at(firsts, owners, np.arange(len(positions)))
+    place_of = np.argsort(np.argsort(firsts))[owners]
+    sizes = store.byte_lengths[positions].astype(np.int64)
+    tokens = np.asarray(store.offsets[positions + 1] - store.offsets[positions])
+    amount = len(numbers)
+    while amount > 1:
+        taken = _evenly(amount, len(numbers))
+        chosen = np.isin(place_of, taken)
+        over = [
+            int(values[chosen].sum()) / limit
+            for values, limit in ((sizes, max_bytes), (tokens, max_tokens))
+            if limit is not None
+        ]
+        if max(over, default=0.0) <= 1:
+            break
+        amount = max(1, min(amount - 1, math.floor(amount / max(over))))
+    chosen = np.isin(place_of, _evenly(amount, len(numbers)))
+    return [_answers(store, int(position)) for position in positions[chosen]]
+
+
+def _evenly(amount: int, count: int) -> npt.NDArray[np.int64]:
+    return ((np.arange(amount) + 0.5) * count / max(1, amount)).astype(np.int64)
+
+
+def _answers(store: TokenStore, position: int) -> HeldOutDocument:
+    """A conversation's text: predicted from its first token, which its template writes."""
+    tokens = store.document_tokens(position).astype(np.int32)
+    counts = store.document_counts(position)
+    assert counts is not None
+    number, size = int(store.documents[position]), int(store.byte_lengths[position])
+    return HeldOutDocument(number, tokens[1:], size, np.array(counts[1:]), int(tokens[0]))
 
 
 def _whole(store: TokenStore, position: int) -> HeldOutDocument:

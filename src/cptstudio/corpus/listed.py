@@ -144,6 +144,7 @@ class SamplePart:
         tokens: how many tokens the document has.
         text: the decoded tokens.
         shortened: the text goes on.
+        counted: spans of its characters that the loss counts, start and stop; None for all.
     """
 
     document: int
@@ -153,6 +154,7 @@ class SamplePart:
     tokens: int
     text: str
     shortened: bool = False
+    counted: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,14 @@ class Segment:
         document: the document's number in the document store.
         start: first token of the document in this row.
         stop: one after the last one; start == stop where only its EOS or BOS is in the row.
+        position: of a conversation's text in the token store, which may have several of it.
     """
 
     corpus: str
     document: int
     start: int
     stop: int
+    position: int | None = None
 
 
 class PackedCorpus(Protocol):
@@ -60,14 +62,19 @@ class PackedCorpus(Protocol):
 
     Attributes:
         row_counts: targets in a row -> rows of that length in each pass.
-        targets_per_pass: targets in one pass.
+        counted: targets in a row -> those of all rows of that length that count, in each pass.
+        targets_per_pass: targets in one pass that count.
     """
 
     row_counts: dict[int, int]
+    counted: dict[int, int]
     targets_per_pass: int
 
     def rows(self, number_of_pass: int, length: int, rows: Indices) -> Tokens:
         """Return the tokens [len(rows), length + 1] of rows of one length of one pass."""
+
+    def mask(self, number_of_pass: int, length: int, rows: Indices) -> npt.NDArray[np.bool_] | None:
+        """Return which targets of these rows count, [len(rows), length]; None where all do."""
 
     def segments(self, number_of_pass: int, length: int, row: int) -> list[Segment]:
         """Return where a row's tokens come from, in their order."""
@@ -221,6 +228,7 @@ class _Concatenation:
         self._context_length = context_length
         self.row_counts = {context_length: self._full, tail: 1}
         self.row_counts = {n: count for n, count in self.row_counts.items() if n and count}
+        self.counted = {n: n * count for n, count in self.row_counts.items()}
 
     def _first(self, length: int, row: int) -> int:
         return (row if length == self._context_length else self._full) * self._context_length
@@ -262,6 +270,9 @@ class _Concatenation:
                 if start < last <= stop:
                     target[last - 1 - start] = self._documents.facts.end
         return out
+
+    def mask(self, number_of_pass: int, length: int, rows: Indices) -> None:
+        return None
 
     def segments(self, number_of_pass: int, length: int, row: int) -> list[Segment]:
         start = self._first(length, row)
@@ -309,7 +320,8 @@ class _Decomposition:
         self._index = _PowersIndex(documents, self._last + 1)
         totals = self._index.totals().tolist()
         self.row_counts = {1 << k: count for k, count in enumerate(totals) if count}
-        self.targets_per_pass = sum(length * n for length, n in self.row_counts.items())
+        self.counted = {length: length * n for length, n in self.row_counts.items()}
+        self.targets_per_pass = sum(self.counted.values())
 
     def _locate(
         self, number_of_pass: int, length: int, rows: Indices
@@ -340,6 +352,9 @@ class _Decomposition:
         out[inside < 0] = facts.start
         out[inside >= lengths[:, None]] = facts.end
         return out
+
+    def mask(self, number_of_pass: int, length: int, rows: Indices) -> None:
+        return None
 
     def segments(self, number_of_pass: int, length: int, row: int) -> list[Segment]:
         positions, lengths, begin = self._locate(number_of_pass, length, np.array([row]))

@@ -7,8 +7,10 @@ by a marker line that names the document which begins or goes on there.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
@@ -47,7 +49,11 @@ def sample_order(
         UserError: the corpus has no tokens for this tokenizer, or no training documents.
     """
     return build_row_order(
-        [MixtureMember(corpus.name, corpus.token_store(tokenizer.facts.hash))],
+        [
+            MixtureMember(
+                corpus.name, of_tokenizer(corpus, tokenizer).token_store(tokenizer.facts.hash)
+            )
+        ],
         context_length=context_length,
         packing=packing,
         rows_per_batch=1,
@@ -55,11 +61,16 @@ def sample_order(
     )
 
 
+def of_tokenizer(corpus: Corpus, tokenizer: CorpusTokenizer) -> Corpus:
+    """Return a corpus, whose conversations are in the tokenizer's chat template."""
+    return corpus.in_template(tokenizer.template.hash if tokenizer.template else None)
+
+
 def rows_from(
     corpus: Corpus, tokenizer: CorpusTokenizer, order: RowOrder, first_batch: int, rows: int
 ) -> list[SampleRow]:
     """Return decoded rows of an order, from a batch on."""
-    store = corpus.token_store(tokenizer.facts.hash)
+    store = of_tokenizer(corpus, tokenizer).token_store(tokenizer.facts.hash)
     documents = corpus.documents
     result: list[SampleRow] = []
     batch = first_batch
@@ -69,18 +80,53 @@ def rows_from(
             labels = document_labels(corpus, documents, [one.document for one in segments])
             parts = []
             for segment in segments:
-                position = int(np.searchsorted(store.documents, segment.document))
+                position = segment.position
+                if position is None:
+                    position = int(np.searchsorted(store.documents, segment.document))
                 tokens = store.document_tokens(position)
-                text = tokenizer.decode(tokens[segment.start : segment.stop].tolist())
-                parts.append(_part(segment, len(tokens), text, labels[segment.document]))
+                here = slice(segment.start, segment.stop)
+                counts = store.document_counts(position)
+                text, counted = _decoded(
+                    tokenizer, tokens[here], None if counts is None else counts[here]
+                )
+                parts.append(_part(segment, len(tokens), text, labels[segment.document], counted))
             result.append(SampleRow(batch, row, length, tuple(parts)))
         batch += 1
     documents.close()
     return result[:rows]
 
 
-def _part(segment: Segment, tokens: int, text: str, label: str) -> SamplePart:
-    return SamplePart(segment.document, label, segment.start, segment.stop, tokens, text)
+def _part(
+    segment: Segment,
+    tokens: int,
+    text: str,
+    label: str,
+    counted: tuple[tuple[int, int], ...] | None,
+) -> SamplePart:
+    return SamplePart(
+        segment.document, label, segment.start, segment.stop, tokens, text, counted=counted
+    )
+
+
+def _decoded(
+    tokenizer: CorpusTokenizer,
+    tokens: npt.NDArray[Any],
+    counts: npt.NDArray[np.bool_] | None,
+) -> tuple[str, tuple[tuple[int, int], ...] | None]:
+    """The text of tokens, and which spans of its characters count; None where all of it does."""
+    if counts is None:
+        return tokenizer.decode(tokens.tolist()), None
+    # Nothing predicts the first token.
+    counts = counts & (np.arange(len(counts)) > 0)
+    edges = np.flatnonzero(np.diff(counts)) + 1
+    text = ""
+    counted = []
+    for run in np.split(np.arange(len(tokens)), edges):
+        begin = len(text)
+        text += tokenizer.decode(tokens[run].tolist())
+        if len(run) and counts[run[0]]:
+            counted.append((begin, len(text)))
+    return text, tuple(counted)
 
 
 def document_labels(

@@ -7,6 +7,9 @@ length, the rows number floor(e*w*n) to floor((e+1)*w*n) of its endless sequence
 rows each, with w passes an epoch; the arithmetic is exact. So with a whole weight every token
 is a target exactly `weight` times an epoch, and with any weight the passes stay whole.
 
+Conversations give rows of which only the answers count (`conversations.rows`); shares, epochs and
+lengths in tokens are of counted targets.
+
 Rows of equal length from all corpora are shuffled together and cut into batches of equal token
 count; those batches are shuffled too, and the incomplete one that remains of each length comes
 last. The order is a pure function of the stores' fingerprints, the seed and the epoch, and any
@@ -31,11 +34,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.conversations.rows import ConversationRows
 from cptstudio.corpus.packing import PackedCorpus, Segment, Tokens, pack
 from cptstudio.corpus.permutation import Indices, KeyedPermutation, derive_key
 from cptstudio.corpus.token_store import TokenStore
 from cptstudio.errors import UserError
-from cptstudio.settings import Packing
+from cptstudio.settings import LongConversations, Packing
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class Batch:
     Attributes:
         inputs: int32 [rows, length].
         targets: int32 [rows, length], the token after each input.
-        mask: bool [rows, length], which targets count; None when all do, as with both
-            packings of today.
+        mask: bool [rows, length], which targets count; None when all do, as where no corpus is
+            one of conversations.
         places: int64 [rows], which rows of the update these are, however it is cut and whoever
             computes it; None where nobody asked for an update.
     """
@@ -83,6 +87,12 @@ class _Share:
     first: int
     count: int
     per_pass: int
+    counted: int
+
+    @property
+    def targets(self) -> int:
+        """How many targets of these rows count; on average, where it differs from row to row."""
+        return self.count * self.counted // self.per_pass
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,11 @@ class _Group:
     rows: int
     rows_per_batch: int
     permutation: KeyedPermutation
+
+    @property
+    def targets(self) -> int:
+        """How many targets of its rows count."""
+        return sum(share.targets for share in self.shares)
 
     def batch(self, number: int) -> Indices:
         """Return the rows of a batch before they are shuffled; the last batch may have fewer."""
@@ -111,7 +126,8 @@ class _Epoch:
         self._rest = [g for g, group in enumerate(groups) if group.rows % group.rows_per_batch]
         self._permutation = KeyedPermutation(self._full, key)
         self.batches = self._full + len(self._rest)
-        self.targets = sum(group.rows * group.length for group in groups)
+        self.targets = sum(group.targets for group in groups)
+        self.positions = sum(group.rows * group.length for group in groups)
 
     def place(self, batch: int) -> tuple[_Group, Indices]:
         """Return the group of a batch and the row numbers in it, before they are shuffled."""
@@ -141,7 +157,8 @@ class _EpochOfRows:
         self.groups = groups
         counts = [math.ceil(group.rows / group.rows_per_batch) for group in groups]
         self.batches = sum(counts)
-        self.targets = sum(group.rows * group.length for group in groups)
+        self.targets = sum(group.targets for group in groups)
+        self.positions = sum(group.rows * group.length for group in groups)
         self._update = update
         self._lead = lead
         whole = [group.rows // group.rows_per_batch // update for group in groups]
@@ -194,6 +211,7 @@ class RowOrder:
         batches_per_update: that one optimizer update takes.
         members: the mixture.
         passes_per_epoch: for each member, the passes over it in an epoch.
+        is_masked: whether there are targets that do not count, and batches say which do.
 
     Args:
         of_rows: whether this is the order of rows, with one row in each batch, or that of
@@ -218,6 +236,7 @@ class RowOrder:
         self._of_rows = of_rows
         self.passes_per_epoch = tuple(passes_per_epoch)
         self._packed = tuple(packed)
+        self.is_masked = any(member.store.counts is not None for member in members)
         fingerprints = [member.store.fingerprint for member in members]
         self._key = derive_key("mixture", seed, *fingerprints)
         self._epochs: dict[int, _Epoch | _EpochOfRows] = {}
@@ -230,8 +249,13 @@ class RowOrder:
 
     @property
     def tokens_per_epoch(self) -> int:
-        """Targets in the first epoch."""
+        """Targets in the first epoch that count."""
         return self._epoch(0).targets
+
+    @property
+    def positions_per_epoch(self) -> int:
+        """All targets in the first epoch, those that do not count and padding included."""
+        return self._epoch(0).positions
 
     def batches_in_epoch(self, epoch: int) -> int:
         """Return the batches in one epoch."""
@@ -256,7 +280,8 @@ class RowOrder:
                 of fewer rows than ranks may be empty, [0, length].
         """
         _, group, rows = self._rows(index)
-        return _batch_of(self._tokens(group, rows[rank::ranks]))
+        chosen = rows[rank::ranks]
+        return _batch_of(self._tokens(group, chosen), self._mask(group, chosen))
 
     def micro_batches(
         self, first: int, until: int, rows: int, rank: int = 0, ranks: int = 1
@@ -272,15 +297,21 @@ class RowOrder:
         count = 0
         for length, parts in self._parts(first, until):
             tokens = np.concatenate([self._tokens(group, numbers) for group, numbers in parts])
+            mask = None
+            if self.is_masked:
+                masks = [self._mask(group, numbers) for group, numbers in parts]
+                mask = np.concatenate([one for one in masks if one is not None])
             places = np.arange(count, count + len(tokens))
+            count += len(tokens)
             if ranks > 1:
                 mine = places % ranks == rank
                 tokens, places = tokens[mine], places[mine]
-            count += sum(len(numbers) for _, numbers in parts)
+                mask = None if mask is None else mask[mine]
             size = max(1, rows * self.context_length // length)
             for start in range(0, len(tokens), size):
                 part = slice(start, start + size)
-                yield replace(_batch_of(tokens[part]), places=places[part])
+                batch = _batch_of(tokens[part], None if mask is None else mask[part])
+                yield replace(batch, places=places[part])
 
     def _parts(self, first: int, until: int) -> Iterator[tuple[int, list[tuple[_Group, Indices]]]]:
         """Rows that may lie in one micro-batch, by their length.
@@ -311,6 +342,20 @@ class RowOrder:
                 packed = self._packed[share.member]
                 tokens[places[chosen]] = packed.rows(number, group.length, within[chosen])
         return tokens
+
+    def _mask(self, group: _Group, rows: Indices) -> npt.NDArray[np.bool_] | None:
+        """Which targets of rows count, [rows, length]; None in an order where all do."""
+        if not self.is_masked:
+            return None
+        mask = np.ones((len(rows), group.length), dtype=bool)
+        for share, first, places in self._by_share(group, rows):
+            passes, within = np.divmod(first, share.per_pass)
+            for number in np.unique(passes).tolist():
+                chosen = passes == number
+                found = self._packed[share.member].mask(number, group.length, within[chosen])
+                if found is not None:
+                    mask[places[chosen]] = found
+        return mask
 
     def origins(self, index: int) -> list[list[Segment]]:
         """For every row of a batch, the parts of documents that it is made of."""
@@ -393,7 +438,8 @@ class RowOrder:
                 first = math.floor(epoch * passes * per_pass)
                 count = math.floor((epoch + 1) * passes * per_pass) - first
                 if count:
-                    shares.setdefault(length, []).append(_Share(member, first, count, per_pass))
+                    share = _Share(member, first, count, per_pass, packed.counted[length])
+                    shares.setdefault(length, []).append(share)
         groups = []
         for length in sorted(shares, reverse=True):
             rows = sum(share.count for share in shares[length])
@@ -406,8 +452,9 @@ class RowOrder:
         return _EpochOfRows(groups, key, self.batches_per_update, -start % self.batches_per_update)
 
 
-def _batch_of(tokens: Tokens) -> Batch:
-    return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+def _batch_of(tokens: Tokens, mask: npt.NDArray[np.bool_] | None) -> Batch:
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    return Batch(np.ascontiguousarray(inputs), np.ascontiguousarray(targets), mask)
 
 
 def build_row_order(
@@ -420,6 +467,7 @@ def build_row_order(
     replay_share: float = 0.0,
     accumulation: int = 1,
     of_rows: bool = True,
+    long_conversations: LongConversations = "shorten",
 ) -> RowOrder:
     """Return the order of training for a mixture.
 
@@ -433,6 +481,7 @@ def build_row_order(
         replay_share: fraction of all targets of an epoch that the replay corpora give.
         accumulation: micro-batches of an update.
         of_rows: the order of rows; otherwise that of micro-batches, as in runs of before.
+        long_conversations: what becomes of conversations that are longer than a row.
 
     Raises:
         UserError: no domain corpus, one without training documents, or tokenizers that differ.
@@ -442,13 +491,28 @@ def build_row_order(
     _check(members)
     if replay_share == 0:
         members = [member for member in members if member.role == "domain"]
-    packed = [pack(m.store, m.name, context_length, packing, seed) for m in members]
-    for member, rows in zip(members, packed, strict=True):
+    packed: list[PackedCorpus] = []
+    for member in members:
+        of = (member.store, member.name, context_length, packing)
+        conversations = member.store.counts is not None
+        rows: PackedCorpus = (
+            ConversationRows(*of, long_conversations) if conversations else pack(*of, seed)
+        )
         if not rows.targets_per_pass:
-            raise UserError(f"The corpus {member.name!r} has no training documents.")
+            raise _nothing_to_train_on(member, context_length)
+        packed.append(rows)
     passes = _passes_per_epoch(members, packed, replay_share)
     of_one = (1, rows_per_batch * accumulation) if of_rows else (rows_per_batch, accumulation)
     return RowOrder(members, packed, passes, context_length, of_one[0], seed, of_one[1], of_rows)
+
+
+def _nothing_to_train_on(member: MixtureMember, context_length: int) -> UserError:
+    if member.store.manifest.documents.get("train", 0) and member.store.counts is not None:
+        return UserError(
+            f"No conversation of the corpus {member.name!r} fits into {context_length:,} tokens. "
+            "Increase the sequence length."
+        )
+    return UserError(f"The corpus {member.name!r} has no training documents.")
 
 
 def _check(members: Sequence[MixtureMember]) -> None:

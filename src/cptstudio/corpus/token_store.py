@@ -11,6 +11,12 @@ A token store is a folder:
 
 Tokens are those of the text alone. Beginning- and end-of-sequence tokens are added when rows
 are made, so one store serves every packing and the evaluation.
+
+A store of conversations has one more file, and its tokens are all that a chat template writes, so
+that nothing is added to them. Several of its documents may be one conversation's, an answer each;
+their byte lengths are those of the answers.
+
+    counts.bin         bool [tokens], a byte each, which of them are the model's answers
 """
 
 from __future__ import annotations
@@ -35,6 +41,7 @@ Side = Literal["train", "validation", "test"]
 SIDES: tuple[Side, ...] = get_args(Side)
 TOKENS = "tokens.bin"
 ARRAYS = ("offsets.npy", "sides.npy", "byte_lengths.npy", "documents.npy")
+COUNTS = "counts.bin"
 MANIFEST = "manifest.json"
 TOKEN_STORE_FORMAT = 1
 SMALL_STORE = 64 * durable.MEBIBYTE
@@ -76,6 +83,55 @@ class TokenizerFacts(LateModel):
         return self.bos if self.adds_bos and self.bos is not None else self.end
 
 
+class RefusedAnswers(LateModel):
+    """Answers that a token store of conversations leaves out.
+
+    Attributes:
+        reason: why.
+        answers: how many.
+        example: number of the first conversation of them in the document store.
+        detail: what it was about there.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str
+    answers: int
+    example: int
+    detail: str
+
+
+class ConversationFacts(LateModel):
+    """How conversations became tokens.
+
+    Attributes:
+        template: hash of the chat template, `ModelTemplate.hash`.
+        date: that a template which writes today's found instead; None where it writes none.
+        end: the token that ends an answer, where the template always writes the same.
+        whole: conversations that are one text with all their answers.
+        by_answer: conversations of which each answer is a text of its own, since the template
+            writes earlier turns differently later on.
+        answers: how many there are.
+        straddling: tokens that lie across an answer's beginning, and do not count.
+        turns_after: turns behind the last answer, which are left out.
+        reasoning_left_out: answers whose reasoning the template does not write.
+        refused: answers that are left out.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    template: str
+    date: str | None
+    end: str | None
+    whole: int
+    by_answer: int
+    answers: int
+    straddling: int
+    turns_after: int
+    reasoning_left_out: int
+    refused: list[RefusedAnswers]
+
+
 class TokenManifest(LateModel):
     """The token store's manifest.json; sizes in bytes, hashes SHA-256 in hexadecimal.
 
@@ -84,6 +140,8 @@ class TokenManifest(LateModel):
             `TokenStore.largest_token`.
         unknown_tokens: how many of the tokens stand for what the tokenizer does not know.
         loss: what a sample of the documents loses; both None in older stores.
+        conversations: how conversations became tokens; None for documents.
+        counted: by side, how many tokens count; None for documents, where all do.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -101,6 +159,8 @@ class TokenManifest(LateModel):
     largest_token: int | None = None
     unknown_tokens: int | None = None
     loss: TokenizerLoss | None = None
+    conversations: ConversationFacts | None = None
+    counted: dict[str, int] | None = None
     files: dict[str, tuple[int, str]]
 
 
@@ -117,6 +177,7 @@ class TokenStore:
         sides: uint8 [documents].
         byte_lengths: int64 [documents].
         documents: int64 [documents], numbers in the document store.
+        counts: bool [tokens], which of them count; None where all do.
 
     Raises:
         UserError: the store is missing, damaged, or of another format.
@@ -131,9 +192,13 @@ class TokenStore:
         self.sides = _map_array(folder / "sides.npy", np.uint8)
         self.byte_lengths = _map_array(folder / "byte_lengths.npy", np.int64)
         self.documents = _map_array(folder / "documents.npy", np.int64)
+        self.counts = None
+        if self.manifest.conversations is not None:
+            self.counts = _map_tokens(folder / COUNTS, "bool")
         count = len(self.sides)
         lengths = (len(self.offsets) - 1, len(self.byte_lengths), len(self.documents))
-        if any(length != count for length in lengths) or int(self.offsets[-1]) != len(self.tokens):
+        tokens = {len(self.tokens), *(() if self.counts is None else (len(self.counts),))}
+        if any(length != count for length in lengths) or tokens != {int(self.offsets[-1])}:
             raise damaged(folder, "its arrays do not fit together")
 
     @property
@@ -145,6 +210,12 @@ class TokenStore:
     def tokenizer(self) -> TokenizerFacts:
         """Facts of the tokenizer that made the tokens."""
         return self.manifest.tokenizer
+
+    @property
+    def template(self) -> str | None:
+        """Hash of the chat template that made them; None for documents."""
+        facts = self.manifest.conversations
+        return None if facts is None else facts.template
 
     @cached_property
     def largest_token(self) -> int:
@@ -192,6 +263,14 @@ class TokenStore:
         """Return the tokens of the document at a position of this store, a view."""
         start, stop = int(self.offsets[position]), int(self.offsets[position + 1])
         return self.tokens[start:stop]
+
+    def document_counts(self, position: int) -> npt.NDArray[np.bool_] | None:
+        """Return which of these tokens count, a view; None where all do."""
+        if self.counts is None:
+            return None
+        start, stop = int(self.offsets[position]), int(self.offsets[position + 1])
+        found: npt.NDArray[np.bool_] = self.counts[start:stop]
+        return found
 
     def verify(self) -> None:
         """Compare every file's SHA-256 with the manifest, and the manifest with its fingerprint.
@@ -251,7 +330,8 @@ class TokenStore:
             return None
 
     def _check_sizes(self) -> None:
-        for name in (TOKENS, *ARRAYS):
+        more = (COUNTS,) if self.manifest.conversations is not None else ()
+        for name in (TOKENS, *ARRAYS, *more):
             if name not in self.manifest.files:
                 raise damaged(self.folder, f"{name} is not in its manifest")
         for name, (expected, _) in self.manifest.files.items():

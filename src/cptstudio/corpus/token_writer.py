@@ -15,10 +15,12 @@ import numpy.typing as npt
 from cptstudio import durable
 from cptstudio.corpus.token_store import (
     ARRAYS,
+    COUNTS,
     MANIFEST,
     SIDES,
     TOKEN_STORE_FORMAT,
     TOKENS,
+    ConversationFacts,
     Side,
     TokenizerFacts,
     TokenManifest,
@@ -56,6 +58,10 @@ class TokenStoreWriter:
         corpus_fingerprint: of the documents.
         unknown: id of the tokenizer's unknown token, to be counted.
         loss: what a sample of the documents loses.
+        counts: whether it is told of each token whether it counts.
+
+    Attributes:
+        conversations: to be set before `finish` where that is told.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class TokenStoreWriter:
         corpus_fingerprint: str,
         unknown: int | None = None,
         loss: TokenizerLoss | None = None,
+        *,
+        counts: bool = False,
     ) -> None:
         # With its parents it would make part of a workspace anew that was renamed meanwhile.
         folder.mkdir()
@@ -86,9 +94,17 @@ class TokenStoreWriter:
         self._unknown_tokens = 0
         self._loss = loss
         self.inexact_cuts = 0
+        self._counts = _HashedFile(folder / COUNTS) if counts else None
+        self._counted = 0
+        self._counted_by_side: dict[str, int] = dict.fromkeys(SIDES, 0)
+        self.conversations: ConversationFacts | None = None
 
-    def extend(self, tokens: npt.NDArray[Any]) -> None:
+    def extend(self, tokens: npt.NDArray[Any], counts: npt.NDArray[np.bool_] | None = None) -> None:
         """Append tokens to the document that the next `end_document` completes."""
+        if self._counts is not None:
+            assert counts is not None and len(counts) == len(tokens)
+            self._counts.write(np.ascontiguousarray(counts, dtype=np.bool_).data.cast("B"))
+            self._counted += int(counts.sum())
         if len(tokens):
             self.largest_token = max(self.largest_token, int(tokens.max()))
             if self._unknown is not None:
@@ -128,6 +144,8 @@ class TokenStoreWriter:
             byte_length: UTF-8 bytes of its text.
             number: its number in the document store.
         """
+        self._counted_by_side[side] += self._counted
+        self._counted = 0
         self._offsets.append(self._tokens.size // self._kind.itemsize)
         self._sides.append(SIDES.index(side))
         self._bytes.append(byte_length)
@@ -145,12 +163,17 @@ class TokenStoreWriter:
         sizes = np.frombuffer(self._bytes, dtype=np.int64)
         numbers = np.frombuffer(self._documents, dtype=np.int64)
         arrays: list[npt.NDArray[Any]] = [offsets, sides, sizes, numbers]
+        if self._counts is not None:
+            assert self.conversations is not None
+            files[COUNTS] = self._counts.close()
         for name, values in zip(ARRAYS, arrays, strict=True):
             path = self._folder / name
             with path.open("xb") as file:
                 np.save(file, values, allow_pickle=False)
             files[name] = (os.stat(path).st_size, durable.sha256_of_file(path))
         manifest = self._manifest(files, offsets, sides, sizes)
+        if self._counts is not None:
+            manifest.conversations, manifest.counted = self.conversations, self._counted_by_side
         durable.write_json(self._folder / MANIFEST, manifest.model_dump(mode="json"))
         TokenStore(self._folder).keep_signature()
         durable.flush_tree(self._folder)

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from cptstudio import durable
 from cptstudio.corpus.build_progress import ProgressCallback, ProgressMeter
-from cptstudio.corpus.corpus import Corpus
+from cptstudio.corpus.conversations.tokenising import template_needed, tokenise_conversations
+from cptstudio.corpus.corpus import Corpus, tokens_name
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.long_text import LONG_TEXT, LongTextEncoder
-from cptstudio.corpus.manifest import STATUSES
+from cptstudio.corpus.manifest import STATUSES, CorpusKind
 from cptstudio.corpus.token_store import SIDES, TokenStore
 from cptstudio.corpus.token_writer import TokenStoreWriter
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
@@ -46,9 +47,13 @@ def tokenise(
     corpus_fingerprint: str,
     meter: ProgressMeter,
     *,
+    kind: CorpusKind = "documents",
     allow_lossy: bool = False,
 ) -> None:
     """Write the token store of a document store into a new folder.
+
+    Args:
+        kind: what the documents are; conversations are put into the tokenizer's chat template.
 
     Raises:
         UserError: the tokenizer loses more of the text than `LARGEST_LOSS`, and that was not
@@ -59,6 +64,10 @@ def tokenise(
     loss = measure_loss(tokenizer, _sample(store))
     if not allow_lossy:
         refuse_loss(loss)
+    if kind == "conversations":
+        tokenise_conversations(store, folder, tokenizer, corpus_fingerprint, loss, meter)
+        meter.tell(final=True)
+        return
     writer = TokenStoreWriter(folder, tokenizer.facts, corpus_fingerprint, tokenizer.unknown, loss)
     encoder = LongTextEncoder(tokenizer)
     copies = _exact_copies(records)
@@ -185,6 +194,17 @@ def _decoded_parts(store: DocumentStore, number: int, meter: ProgressMeter) -> I
         meter.tell()
 
 
+def store_name(tokenizer: CorpusTokenizer, kind: CorpusKind) -> str:
+    """Return the name of the folder of a corpus's tokens under this tokenizer.
+
+    Raises:
+        UserError: it is for conversations, and the model has no chat template.
+    """
+    if kind == "documents":
+        return tokenizer.facts.hash
+    return tokens_name(tokenizer.facts.hash, template_needed(tokenizer).hash)
+
+
 def ensure_tokens(
     corpus: Corpus,
     model_path: Path | str,
@@ -208,17 +228,15 @@ def ensure_tokens_of(
     allow_lossy: bool = False,
 ) -> TokenStore:
     """`ensure_tokens` with a tokenizer that is loaded already."""
-    if corpus.manifest.settings.kind != "documents":
-        raise UserError(
-            f"{corpus.name} is a corpus of conversations, which cannot be tokenized yet."
-        )
-    if tokenizer.facts.hash in corpus.tokenizer_hashes():
+    kind = corpus.manifest.settings.kind
+    name = store_name(tokenizer, kind)
+    if name in corpus.tokenizer_hashes():
         # Damaged ones are made anew from the documents, and are then the same as before.
         with contextlib.suppress(UserError):
-            there = corpus.token_store(tokenizer.facts.hash)
+            there = corpus.token_store(name)
             there.check_intact()
             return there
-    target = corpus.folder / "tokens" / tokenizer.facts.hash
+    target = corpus.folder / "tokens" / name
     target.parent.mkdir(exist_ok=True)
     staged = durable.staging_path(target)
     store = corpus.documents
@@ -229,10 +247,11 @@ def ensure_tokens_of(
             tokenizer,
             corpus.manifest.fingerprint,
             meter,
+            kind=kind,
             allow_lossy=allow_lossy,
         )
         durable.commit_directory(staged, target)
     finally:
         store.close()
         shutil.rmtree(staged, ignore_errors=True)
-    return corpus.token_store(tokenizer.facts.hash)
+    return corpus.token_store(name)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.conversations.model_template import ModelTemplate, template_of
 from cptstudio.corpus.token_store import TokenizerFacts
 from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
@@ -37,9 +38,18 @@ class CorpusTokenizer:
         facts: what identifies it, and its special tokens.
         backend: the `tokenizers.Tokenizer` under it.
         unknown: id of the token that stands for what it does not know, if it has one.
+        template: the model's chat template, if it has one.
     """
 
-    def __init__(self, backend: Any, bos: int | None, eos: int | None, adds_bos: bool) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        bos: int | None,
+        eos: int | None,
+        adds_bos: bool,
+        template: ModelTemplate | None = None,
+    ) -> None:
+        self.template = template
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = True
@@ -163,7 +173,7 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
             f"The tokenizer in {folder} has neither an end-of-sequence nor a "
             "beginning-of-sequence token. Set one in its tokenizer_config.json."
         )
-    return CorpusTokenizer(backend, bos, eos, adds_bos)
+    return CorpusTokenizer(backend, bos, eos, adds_bos, template_of(tokenizer))
 
 
 def _special_tokens(tokenizer: Any) -> tuple[int | None, int | None, bool]:

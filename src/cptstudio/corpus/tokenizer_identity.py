@@ -6,13 +6,15 @@ half a second more. So a process of its own finds it out
 (`python -m cptstudio.corpus.tokenizer_identity`), and the answer holds for as long as the
 folder's files stay as they are.
 
-    {"model": FOLDER} -> {"result": {"hash": HASH}}, {"result": {"wrong": SENTENCE, "problems": []}}
+    {"model": FOLDER} -> {"result": {"hash": HASH, "template": HASH or null}},
+                         {"result": {"wrong": SENTENCE, "problems": []}}
                          or {"error": {...}}, see `job_programs`
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -28,11 +30,30 @@ from cptstudio.light_imports import leave_out_torch
 MODULE: Final = "cptstudio.corpus.tokenizer_identity"
 WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
 
-_questions: Final = FolderQuestions[str]()
+
+@dataclass(frozen=True)
+class TokenizerIdentity:
+    """What tokens of a model are known by.
+
+    Attributes:
+        hash: of its tokenizer, see `TokenizerFacts`.
+        template: of its chat template, see `ModelTemplate`; None where it has none.
+    """
+
+    hash: str
+    template: str | None
+
+
+_questions: Final = FolderQuestions[TokenizerIdentity]()
 
 
 def identify_tokenizer(model_path: Path | str, *, again: bool = False) -> str:
-    """Identifies the tokenizer in a local model folder; see `TokenizerFacts`.
+    """Identifies the tokenizer in a local model folder; see `identify`."""
+    return identify(model_path, again=again).hash
+
+
+def identify(model_path: Path | str, *, again: bool = False) -> TokenizerIdentity:
+    """Identifies the tokenizer in a local model folder and its chat template.
 
     Args:
         model_path: the folder.
@@ -54,8 +75,8 @@ def identify_tokenizer(model_path: Path | str, *, again: bool = False) -> str:
     )
 
 
-def _find_out(folder: Path) -> str | UserError:
-    """The hash, or what is wrong with the folder.
+def _find_out(folder: Path) -> TokenizerIdentity | UserError:
+    """The identity, or what is wrong with the folder.
 
     Raises:
         UserError: it could not be found out this time.
@@ -75,23 +96,25 @@ def _find_out(folder: Path) -> str | UserError:
     )
     if "wrong" in found:
         return user_error(found["wrong"])
-    return str(found["hash"])
+    return TokenizerIdentity(str(found["hash"]), found["template"])
 
 
-def _read(folder: Path) -> str | UserError:
+def _read(folder: Path) -> TokenizerIdentity | UserError:
     try:
-        return load_tokenizer(folder).facts.hash
+        tokenizer = load_tokenizer(folder)
+        template = tokenizer.template
+        return TokenizerIdentity(tokenizer.facts.hash, template.hash if template else None)
     except UserError as error:
         return error
 
 
 def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
-    """Load the tokenizer; tell its hash, or what is wrong with the folder."""
+    """Load the tokenizer; tell its identity, or what is wrong with the folder."""
     leave_out_torch()
     found = _read(Path(request["model"]))
     if isinstance(found, UserError):
         return {"wrong": job_programs.told(found)}
-    return {"hash": found}
+    return asdict(found)
 
 
 if __name__ == "__main__":

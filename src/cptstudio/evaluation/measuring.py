@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
+from cptstudio.corpus.corpus import HeldOutDocument
 from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
@@ -97,14 +98,18 @@ class Measuring:
     def _on(self, one: DocumentSet, loaded: LoadedModel, label: str, detail: str) -> dict[str, Any]:
         phase = f"{label} on {one.name}"
         self.answer.progress(phase=phase, detail=detail)
-        tokens, sizes, names, start = _documents(loaded, one, self.request)
-        for ids in tokens:
-            check_ids(ids, loaded.embedding_rows, f"The text of {one.name!r}", loaded.path)
-        check_ids([start], loaded.embedding_rows, "Each document's beginning", loaded.path)
+        documents, names, start = _documents(loaded, one, self.request)
+        rows = loaded.embedding_rows
+        for document in documents:
+            check_ids(document.tokens, rows, f"The text of {one.name!r}", loaded.path)
+        beginnings = {start, *(own.start for own in documents if own.start is not None)}
+        check_ids(sorted(beginnings), rows, "Each document's beginning", loaded.path)
         scores: Scores = score_documents(
             loaded.model,
-            tokens,
-            sizes,
+            [document.tokens for document in documents],
+            [document.byte_length for document in documents],
+            counts=[document.counts for document in documents],
+            starts=[document.start for document in documents],
             start_token=start,
             context_length=self.context_length,
             stride=self.stride,
@@ -134,8 +139,8 @@ def _by_section(names: Sequence[str], scores: Scores) -> dict[str, Any]:
 
 def _documents(
     loaded: LoadedModel, one: DocumentSet, request: dict[str, Any]
-) -> tuple[list[npt.NDArray[Any]], list[int], list[str], int]:
-    """Token ids, bytes and hashes of texts, and the tokenizer's start token.
+) -> tuple[list[HeldOutDocument], list[str], int]:
+    """Texts with the hash of each one's document, and the tokenizer's start token.
 
     Several texts may have one hash: windows of one document.
     """
@@ -145,11 +150,16 @@ def _documents(
         sizes = [len(text.encode("utf-8")) for text in texts]
         sample = [text[:SAMPLE_CHARACTERS] for text in texts[:SAMPLE_TEXTS]]
         refuse_measuring(measure_loss(tokenizer, sample), repr(Path(one.name).name))
-        encoded: list[npt.NDArray[Any]] = list(tokenizer.encode_batch(texts))
-        return encoded, sizes, [text.hash.hex() for text in one.texts], tokenizer.facts.start
+        documents = [
+            HeldOutDocument(number, tokens.astype(np.int32), size)
+            for number, (tokens, size) in enumerate(
+                zip(tokenizer.encode_batch(texts), sizes, strict=True)
+            )
+        ]
+        return documents, [text.hash.hex() for text in one.texts], tokenizer.facts.start
     store = ensure_tokens(one.corpus, loaded.path)
     documents = held_out_text(
-        one.corpus,
+        one.corpus.in_template(store.template),
         request["side"],
         store.tokenizer.hash,
         lambda: load_tokenizer(loaded.path),
@@ -160,9 +170,5 @@ def _documents(
             f"The corpus {one.name!r} has no {request['side']} documents to evaluate on."
         )
     hashes = one.corpus.documents.records["hash"]
-    return (
-        [document.tokens for document in documents],
-        [document.byte_length for document in documents],
-        [bytes(hashes[document.number]).hex() for document in documents],
-        store.tokenizer.start,
-    )
+    names = [bytes(hashes[document.number]).hex() for document in documents]
+    return documents, names, store.tokenizer.start

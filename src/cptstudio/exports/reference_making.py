@@ -187,7 +187,7 @@ def _text(model: Path, corpora: Sequence[tuple[str, Corpus]], compared: Compared
         store = ensure_tokens(corpus, model)
         start = store.tokenizer.start
         documents = held_out_text(
-            corpus,
+            corpus.in_template(store.template),
             compared.side,
             store.tokenizer.hash,
             lambda: load_tokenizer(model),

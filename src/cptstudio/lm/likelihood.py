@@ -36,6 +36,7 @@ from cptstudio.lm.vocabulary import check_ids
 from cptstudio.metrics import MEASURES
 
 Tokens = Sequence[int] | npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 
 BATCH_TOKENS = 4096
@@ -51,7 +52,8 @@ class Scores:
     Attributes:
         nats: float64 [documents], the sum of -log p over a document's tokens; not finite where
             the model's output is not.
-        tokens: int64 [documents], tokens of the text, none of them special.
+        tokens: int64 [documents], tokens of the text, none of them special; of a conversation
+            those of its answers, with the token that ends each.
         bytes: int64 [documents], UTF-8 bytes of the text.
     """
 
@@ -109,6 +111,8 @@ def score_documents(
     head: OutputHead | None = None,
     streams: int | None = None,
     progress: Progress | None = None,
+    counts: Sequence[Flags | None] | None = None,
+    starts: Sequence[int | None] | None = None,
 ) -> Scores:
     """Score documents.
 
@@ -123,16 +127,35 @@ def score_documents(
         head: from `lm.loss.find_output_head`, to find it once for many calls.
         streams: CPU streams to share the rows over; None for one on each core. Ignored on a GPU.
         progress: called after each batch with the tokens scored so far and in all.
+        counts: bool [tokens] of each document, which of them are scored; None for all.
+        starts: what the first token of each is predicted from; None for `start_token`.
     """
-    lengths = np.array([len(document) for document in documents], dtype=np.int64)
+    flags: Sequence[Flags | None] = counts or [None] * len(documents)
+    lengths = np.array(
+        [
+            len(document) if flag is None else int(flag.sum())
+            for document, flag in zip(documents, flags, strict=True)
+        ],
+        dtype=np.int64,
+    )
     nats = np.zeros(len(documents), dtype=np.float64)
-    reading = _Reading(start_token, context_length, stride, batch_tokens, head, streams, progress)
+    reading = _Reading(
+        start_token, context_length, stride, batch_tokens, head, streams, progress, starts
+    )
     for batch, losses in _scored_batches(model, documents, reading):
         owners = np.repeat(
             [window.document for window in batch], [window.end - window.scored for window in batch]
         )
-        np.add.at(nats, owners, losses)
+        counted = np.concatenate([_counted(flags[window.document], window) for window in batch])
+        np.add.at(nats, owners[counted], losses[counted])
     return Scores(nats, lengths, np.asarray(byte_lengths, dtype=np.int64))
+
+
+def _counted(flags: Flags | None, window: _Window) -> Flags:
+    """Which of a window's scored tokens count."""
+    if flags is None:
+        return np.ones(window.end - window.scored, dtype=bool)
+    return flags[window.scored : window.end]
 
 
 def score_tokens(
@@ -171,6 +194,12 @@ class _Reading:
     head: OutputHead | None
     streams: int | None
     progress: Progress | None
+    starts: Sequence[int | None] | None = None
+
+    def start_of(self, document: int) -> int:
+        """What a document's first token is predicted from."""
+        own = None if self.starts is None else self.starts[document]
+        return self.start_token if own is None else own
 
 
 def _scored_batches(
@@ -186,7 +215,8 @@ def _scored_batches(
     rows = network_rows(model)
     for tokens in documents:
         check_ids(tokens, rows, "The text", None)
-    check_ids([reading.start_token], rows, "Each text's beginning", None)
+    beginnings = sorted({reading.start_of(number) for number in range(len(documents))})
+    check_ids(beginnings, rows, "Each text's beginning", None)
     head = reading.head or find_output_head(model)
     cores = reading.streams or usable_cores()
     streams = cores if on_cpu() else 1
@@ -309,7 +339,7 @@ class _Part:
     ) -> None:
         self.windows = windows
         self._head = head
-        inputs, targets, counted = _arrays(documents, windows, reading.start_token)
+        inputs, targets, counted = _arrays(documents, windows, reading)
         where = mx.array(np.flatnonzero(counted))
         self._targets = mx.array(targets[counted])
         long = inputs.shape[1] >= LONG_CONTEXT
@@ -357,18 +387,19 @@ class _Part:
 
 
 def _arrays(
-    documents: Sequence[Tokens], windows: Sequence[_Window], start_token: int
+    documents: Sequence[Tokens], windows: Sequence[_Window], reading: _Reading
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
     """Inputs, targets and which targets count: [windows, width], the longest window first."""
     width = windows[0].length if len(windows) == 1 else _padded(windows[0].length)
-    inputs = np.full((len(windows), width), start_token, dtype=np.int32)
+    inputs = np.full((len(windows), width), reading.start_token, dtype=np.int32)
     targets = np.zeros((len(windows), width), dtype=np.int32)
     counted = np.zeros((len(windows), width), dtype=bool)
     for row, window in enumerate(windows):
         tokens = documents[window.document]
         length = window.length
         targets[row, :length] = tokens[window.begin : window.end]
-        first = start_token if window.begin == 0 else int(tokens[window.begin - 1])
+        start = reading.start_of(window.document)
+        first = start if window.begin == 0 else int(tokens[window.begin - 1])
         inputs[row, 0] = first
         inputs[row, 1:length] = targets[row, : length - 1]
         counted[row, window.scored - window.begin : length] = True

@@ -57,7 +57,7 @@ def with_samples(
         if evaluation.sample_tokens is None:
             times = evaluations(length.steps, length.evaluate_every)
             scored = sum(min(length.evaluation_tokens, there) for there in held_out)
-            left = DEFAULT_EVALUATION_PART * length.tokens - EVALUATION_COST * times * scored
+            left = DEFAULT_EVALUATION_PART * length.positions - EVALUATION_COST * times * scored
             affordable = max(0.0, left / SAMPLE_COST / times)
             tokens = max(_SHORTEST, min(tokens, int(affordable / max(1, len(prompts)))))
             prompts = prompts[: max(1, int(affordable // tokens))]
@@ -74,7 +74,7 @@ def sample_part(evaluation: EvaluationSettings, length: RunLength) -> float:
     """Return the time of all samples of a run, relative to that of training."""
     times = evaluations(length.steps, length.evaluate_every)
     tokens = len(evaluation.prompts or ()) * evaluation.sampling.max_tokens
-    return SAMPLE_COST * times * tokens / length.tokens
+    return SAMPLE_COST * times * tokens / length.positions
 
 
 def _beginnings(
@@ -83,6 +83,8 @@ def _beginnings(
     """Two of the domain's documents and one of general text, or three of what there is."""
     found: dict[bool, list[list[str]]] = {True: [], False: []}
     for use, corpus in zip(settings.data.corpora, corpora, strict=True):
+        if corpus.manifest.settings.kind == "conversations":
+            continue  # What a conversation is stored as is no text to go on with.
         fingerprint = corpus.token_store(tokenizer_hash).fingerprint
         found[use.role == "domain"].append(
             list(_beginnings_of(corpus.path, fingerprint, tokenizer_hash))

@@ -103,6 +103,8 @@ def evaluate(
                     head=head,
                     streams=streams,
                     progress=progress,
+                    counts=[document.counts for document in documents],
+                    starts=[document.start for document in documents],
                 )
                 nats.append(scores.nats.tolist())
         return nats
@@ -150,7 +152,7 @@ def _scores(chosen: EvaluationSet, parts: Sequence[list[float]], ranks: Ranks) -
         nats[_share(chosen, ranks, rank)] = part
     return Scores(
         nats,
-        np.array([len(document.tokens) for document in chosen.documents], dtype=np.int64),
+        np.array([document.measured for document in chosen.documents], dtype=np.int64),
         np.array([document.byte_length for document in chosen.documents], dtype=np.int64),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from cptstudio import durable
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.rows import RowOrder
-from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.corpus.tokenizer_identity import identify
 from cptstudio.corpus.tokenizer_loss import LARGEST_LOSS, loss_lines
 from cptstudio.errors import Finding, UserError
 from cptstudio.lengths import Length
@@ -61,6 +61,7 @@ from cptstudio.training.token_check import (
 from cptstudio.training.training_data import (
     DEFAULT_EVALUATION_PART,
     RunLength,
+    about_conversations,
     evaluation_part,
     row_order,
     run_length,
@@ -199,7 +200,9 @@ def make_plan(
         model = describe_model(resolve_model(settings.model.path, workspace.base_models))
     if model is not None:
         with _noted(problems, "model.path"):
-            tokenizer_hash = identify_tokenizer(model.path)
+            identity = identify(model.path)
+            tokenizer_hash = identity.hash
+            corpora = [corpus.in_template(identity.template) for corpus in corpora]
         if tokenizer_hash:
             problems += _token_problems(model, settings, corpora, tokenizer_hash)
         obstacles = list(_model_problems(model, settings, machine))
@@ -277,6 +280,16 @@ def _token_problems(
     sizes: list[int] = []
     for corpus in corpora:
         field = f"data.corpora.{places[corpus.name]}"
+        if corpus.manifest.settings.kind == "conversations" and corpus.template is None:
+            problems.append(
+                Finding(
+                    f"{model.path.name} has no chat template, so the conversations of "
+                    f"{corpus.name!r} cannot be put into its form. Choose an instruct model, or "
+                    "add its chat_template.jinja to the model's folder.",
+                    field,
+                )
+            )
+            continue
         with _noted(problems, field):
             sizes.append(corpus.token_store(wanted).tokenizer.vocabulary_size)
             found = corpora_without_rows([corpus], wanted, model.embedding_rows, model.path)
@@ -353,6 +366,12 @@ def _about_data(plan: Plan, order: RowOrder) -> Iterator[Finding]:
                 "not evaluated on it.",
                 "data.corpora",
             )
+        yield from (
+            Finding(sentence, "data.corpora")
+            for sentence in about_conversations(
+                use, corpus.token_store(plan.tokenizer_hash), plan.settings.data
+            )
+        )
     samples = sample_part(plan.settings.evaluation, plan.length)
     part = plan.evaluation_part - samples
     if part > LARGEST_EVALUATION_PART:

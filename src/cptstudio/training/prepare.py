@@ -75,6 +75,7 @@ def plan_config(
                 path=str(corpus.path),
                 fingerprint=corpus.token_store(plan.tokenizer_hash).fingerprint,
                 tokenizer_hash=plan.tokenizer_hash,
+                template_hash=corpus.token_store(plan.tokenizer_hash).template,
             )
             for corpus in plan.corpora
         ),

@@ -106,6 +106,7 @@ def set_up(
         f"The corpus {name!r} has no validation documents, so it is not evaluated."
         for name in data.without_validation
     ]
+    notes += data.notes
     notes += known_differences(loaded.config, settings.data.sequence_length)
     notes += notes_on_parent(config)
     return Setup(
@@ -210,7 +211,10 @@ def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:
     """Refuse what a former version prepared without comparing ids with rows."""
     rows, model = loaded.embedding_rows, Path(config.model_path)
     wanted = config.corpora[0].tokenizer_hash
-    corpora = [open_corpus(Path(record.path)) for record in config.corpora]
+    corpora = [
+        open_corpus(Path(record.path)).in_template(record.template_hash)
+        for record in config.corpora
+    ]
     problems = corpora_without_rows(corpora, wanted, rows, model)
     problems += prompts_without_rows(
         config.settings.evaluation.completed,

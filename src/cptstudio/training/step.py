@@ -84,6 +84,8 @@ class TrainingStep:
             return self._submit_whole(self._whole, list(batches), until, fraction, limits)
         own = accumulate(setup.gradient_step, batches)
         nats, tokens, gradients, divisor = ranks.sums(*own)
+        if not tokens:
+            tokens, divisor = 1, 1.0  # Where nothing counts, loss and gradients are 0.
         step = SubmittedStep(
             next_batch=until,
             tokens=tokens,
@@ -109,6 +111,7 @@ class TrainingStep:
         if before:
             nats, more, gradients = accumulate(setup.gradient_step, before)
             former, tokens = (nats, gradients), tokens + more
+        tokens = max(1, tokens)
         limits = limits.widened(tokens / setup.length.tokens_per_step)
         loss, norm = whole(batch, seed, former, tokens=tokens, fraction=fraction, limits=limits)
         rate = fraction * (setup.settings.optimizer.learning_rate or 0.0)

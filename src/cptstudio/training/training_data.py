@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cptstudio.corpus.conversations.rows import fit_conversations
 from cptstudio.corpus.corpus import Corpus, HeldOutDocument, open_corpus
 from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
+from cptstudio.corpus.token_store import TokenStore
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lengths import Length
 from cptstudio.run_files import OrderOf, RunConfig
-from cptstudio.settings import CorpusUse, TrainingSettings
+from cptstudio.settings import CorpusUse, DataSettings, TrainingSettings
 from cptstudio.training.schedules import default_warmup
 
 DEFAULT_TIMES_A_RUN = 10
@@ -57,11 +59,13 @@ class TrainingData:
         order: what each update sees, by number.
         evaluation: a set for each corpus that has validation documents.
         without_validation: names of the corpora that have none.
+        notes: what of conversations is not trained on.
     """
 
     order: RowOrder
     evaluation: tuple[EvaluationSet, ...]
     without_validation: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class RunLength:
             an epoch is whole.
         tokens_per_step: counted targets, on average.
         tokens: counted targets of the whole run, on average.
+        positions: all targets that are computed, on average: also those that do not count.
         warmup: steps.
         evaluate_every: steps.
         save_every: steps.
@@ -84,6 +89,7 @@ class RunLength:
     batches: int
     tokens_per_step: float
     tokens: float
+    positions: float
     warmup: int
     evaluate_every: int
     save_every: int
@@ -104,7 +110,7 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
     corpora = []
     for record in records:
         try:
-            corpus = open_corpus(Path(record.path))
+            corpus = open_corpus(Path(record.path)).in_template(record.template_hash)
             store = corpus.token_store(record.tokenizer_hash)
         except UserError as error:
             problems.append(str(error))
@@ -125,13 +131,16 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
     order = row_order(settings, corpora, records[0].tokenizer_hash, config.order_of)
     sets = []
     empty = []
+    notes: list[str] = []
     for use, corpus in zip(settings.data.corpora, corpora, strict=True):
+        store = corpus.token_store(records[0].tokenizer_hash)
+        notes += about_conversations(use, store, settings.data)
         chosen = _evaluation_set(use, corpus, records[0].tokenizer_hash, config)
         if chosen.documents:
             sets.append(chosen)
         else:
             empty.append(use.name)
-    return TrainingData(order, tuple(sets), tuple(empty))
+    return TrainingData(order, tuple(sets), tuple(empty), tuple(notes))
 
 
 def row_order(
@@ -158,7 +167,41 @@ def row_order(
         replay_share=data.replay_share,
         accumulation=accumulation,
         of_rows=order_of == "rows",
+        long_conversations=data.long_conversations,
     )
+
+
+def about_conversations(use: CorpusUse, store: TokenStore, data: DataSettings) -> list[str]:
+    """Say what of a corpus of conversations is not trained on, and what its form leaves open."""
+    facts = store.manifest.conversations
+    if facts is None:
+        return []
+    found = []
+    refused = sum(one.answers for one in facts.refused)
+    if refused:
+        first = facts.refused[0]
+        found.append(
+            f"The corpus {use.name!r}: {refused:,} of {refused + facts.answers:,} answers are not "
+            "used, because it is not certain which of their tokens the model writes: most often "
+            f"{first.reason} ({first.answers:,})."
+        )
+    if use.role == "evaluation":
+        return found
+    assert data.sequence_length is not None
+    length = data.sequence_length
+    if data.packing == "decompose":
+        length = 1 << (length.bit_length() - 1)
+    fitted = fit_conversations(store, length, data.long_conversations)
+    if fitted.shortened or fitted.left_out:
+        tokens = fitted.tokens_left_out
+        share = tokens / max(1, tokens + int(fitted.counted.sum()))
+        found.append(
+            f"The corpus {use.name!r}: of conversations longer than the sequence length of "
+            f"{length:,} tokens, {fitted.shortened:,} lose their last turns and "
+            f"{fitted.left_out:,} are left out, {share:.1%} of the answers' tokens. Increase the "
+            "sequence length to train on all."
+        )
+    return found
 
 
 def _evaluation_set(
@@ -178,8 +221,8 @@ def _evaluation_set(
             max_tokens=limit,
             window_tokens=settings.data.sequence_length,
         )
-    counted = [document for document in documents if len(document.tokens)]
-    return EvaluationSet(use.name, use.role, counted, store.tokenizer.start)
+    measured = [document for document in documents if document.measured]
+    return EvaluationSet(use.name, use.role, measured, store.tokenizer.start)
 
 
 def run_length(
@@ -214,14 +257,14 @@ def run_length(
         return length.to_steps(per_step, order.tokens_per_epoch)
 
     warmup = settings.schedule.warmup
-    evaluate_every, evaluation_tokens = _evaluations(
-        settings, interval, steps, batches * per_batch, held_out
-    )
+    positions = batches * order.positions_per_epoch / order.batches_per_epoch
+    evaluate_every, evaluation_tokens = _evaluations(settings, interval, steps, positions, held_out)
     return RunLength(
         steps=steps,
         batches=batches,
         tokens_per_step=per_step,
         tokens=batches * per_batch,
+        positions=positions,
         warmup=default_warmup(steps) if warmup is None else interval(warmup),
         evaluate_every=evaluate_every,
         save_every=interval(settings.checkpoints.every),
@@ -237,7 +280,7 @@ def evaluation_part(length: RunLength, held_out: Sequence[int]) -> float:
     """
     times = evaluations(length.steps, length.evaluate_every)
     tokens = sum(min(length.evaluation_tokens, there) for there in held_out)
-    return EVALUATION_COST * times * tokens / length.tokens
+    return EVALUATION_COST * times * tokens / length.positions
 
 
 def evaluations(steps: int, every: int) -> int:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cptstudio import yaml_text
 from cptstudio.corpus.corpus import open_corpus
-from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.corpus.tokenizer_identity import identify
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.lm.description import resolve_model
 from cptstudio.settings import TrainingSettings, parse_settings
@@ -208,7 +208,7 @@ def _untokenized(studio: Studio, findings: list[Finding], tree: dict[str, Any]) 
     try:
         settings = parse_settings(tree)
         model = resolve_model(settings.model.path, studio.workspace.base_models)
-        tokenizer = identify_tokenizer(model)
+        tokenizer = identify(model)
     except UserError:
         return []
     found = []
@@ -217,7 +217,7 @@ def _untokenized(studio: Studio, findings: list[Finding], tree: dict[str, Any]) 
             corpus = open_corpus(studio.workspace.corpus(use.name))
         except UserError:
             continue
-        if tokenizer not in corpus.tokenizer_hashes():
+        if not corpus.in_template(tokenizer.template).is_tokenized_for(tokenizer.hash):
             found.append(use.name)
     return found
 
