@@ -6,8 +6,9 @@ the source of each, its special tokens and the others that it was published with
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.conversations.conversation import Conversation
+from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
-from tests.toy_models import VOCABULARY_SIZE, make_toy_model
+from cptstudio.corpus.tokenising import ensure_tokens
+from tests.toy_models import VOCABULARY_SIZE, make_toy_model, save_toy_tokenizer
 
 TEMPLATES = Path(__file__).parent / "data" / "chat_templates"
 _ROOM = 64
@@ -70,11 +73,17 @@ def make_chat_model(
 ) -> Path:
     """Write a toy model whose tokenizer has a template and its tokens."""
     make_toy_model(architecture, folder, vocab_size=VOCABULARY_SIZE + _ROOM, **changes)
-    give_template(folder, template)
-    return folder
+    return give_template(folder, template)
 
 
-def give_template(folder: Path, template: PublishedTemplate) -> None:
+def make_chat_tokenizer(folder: Path, template: PublishedTemplate) -> Path:
+    """Write such a model's tokenizer alone."""
+    save_toy_tokenizer(folder)
+    return give_template(folder, template)
+
+
+def give_template(folder: Path, template: PublishedTemplate) -> Path:
+    """Give a toy's tokenizer a template and its tokens."""
     from tokenizers import AddedToken, Tokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -92,11 +101,12 @@ def give_template(folder: Path, template: PublishedTemplate) -> None:
     )
     tokenizer.chat_template = template.text
     tokenizer.save_pretrained(folder)
+    return folder
 
 
 def build_conversations(
     folder: Path, conversations: Iterable[Sequence[tuple[str, str]] | dict[str, Any]], model: Path
-) -> None:
+) -> Corpus:
     """Build a corpus of conversations, given as (role, content) or in the canonical form."""
     source = folder.parent.parent / "sources" / f"{folder.name}.jsonl"
     source.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +118,23 @@ def build_conversations(
         ).to_json()
         for one in conversations
     ]
-    source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    settings = BuildSettings(kind="conversations", near_dedup=False, validation=0.1, test=0.0)
-    build_corpus(folder, [source], settings, model_path=model)
+    source.write_text("".join(json.dumps({"text": one}) + "\n" for one in lines))
+    build_corpus(folder, [source], BuildSettings(near_dedup=False, validation=0.1, test=0.0))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["settings"]["kind"] = "conversations"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    corpus = open_corpus(folder)
+    ensure_tokens(corpus, model)
+    return corpus
+
+
+def marked(
+    tokens: Sequence[int], counts: Sequence[bool], decode: Callable[[list[int]], str]
+) -> str:
+    """The text of tokens, with what counts between ⟦ and ⟧."""
+    text = ""
+    for counted, run in itertools.groupby(zip(tokens, counts, strict=True), key=lambda one: one[1]):
+        piece = decode([int(token) for token, _ in run])
+        text += f"⟦{piece}⟧" if counted else piece
+    return text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cptstudio.corpus.token_store import Side, TokenizerFacts, TokenStore
+from cptstudio.corpus.token_store import ConversationFacts, Side, TokenizerFacts, TokenStore
 from cptstudio.corpus.token_writer import TokenStoreWriter
 
 EOS, BOS = 0, 1
@@ -38,5 +38,39 @@ def write_store(
         writer.extend(np.arange(token, token + length, dtype=np.uint32))
         writer.end_document(sides[number] if sides else "train", length, number)
         token += length
+    writer.finish()
+    return TokenStore(folder)
+
+
+def write_conversations(
+    folder: Path,
+    conversations: Sequence[Sequence[tuple[int, int]]],
+    *,
+    first_token: int = 2,
+    sides: Sequence[Side] | None = None,
+) -> TokenStore:
+    """A store of conversations, each given as (tokens that do not count, tokens that do) a turn."""
+    writer = TokenStoreWriter(folder, facts(), corpus_fingerprint=str(first_token), counts=True)
+    token = first_token
+    for number, turns in enumerate(conversations):
+        for asked, answered in turns:
+            size = asked + answered
+            tokens = np.arange(token, token + size, dtype=np.uint32)
+            writer.extend(tokens, np.arange(size) >= asked)
+            token += size
+        answers = sum(answered for _, answered in turns)
+        writer.end_document(sides[number] if sides else "train", answers, number)
+    writer.conversations = ConversationFacts(
+        template="template",
+        date=None,
+        end=None,
+        whole=len(conversations),
+        by_answer=0,
+        answers=sum(map(len, conversations)),
+        straddling=0,
+        turns_after=0,
+        reasoning_left_out=0,
+        refused=[],
+    )
     writer.finish()
     return TokenStore(folder)
