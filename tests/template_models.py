@@ -16,9 +16,8 @@ from typing import Any
 
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.conversations.conversation import Conversation
-from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.tokenising import ensure_tokens
 from tests.toy_models import VOCABULARY_SIZE, make_toy_model, save_toy_tokenizer
 
 TEMPLATES = Path(__file__).parent / "data" / "chat_templates"
@@ -118,15 +117,10 @@ def build_conversations(
         ).to_json()
         for one in conversations
     ]
+    source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text("".join(json.dumps({"text": one}) + "\n" for one in lines))
-    build_corpus(folder, [source], BuildSettings(near_dedup=False, validation=0.1, test=0.0))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["settings"]["kind"] = "conversations"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    corpus = open_corpus(folder)
-    ensure_tokens(corpus, model)
-    return corpus
+    settings = BuildSettings(kind="conversations", near_dedup=False, validation=0.1, test=0.0)
+    return build_corpus(folder, [source], settings, model).corpus
 
 
 def marked(
