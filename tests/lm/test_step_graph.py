@@ -102,4 +102,6 @@ def test_a_layer_is_looked_at_by_itself_and_on_a_gpu(toy_folder: ToyFolder) -> N
     with on_a_gpu(True):
         assert mx.fast.rms_norm is not former
         assert peak_bytes(gradient_graph(loaded.model, 2, 64, streams=1), 20) > 0
+        # As mlx-lm's nemotron_h says it.
+        assert mx.fast.rms_norm(mx.ones((2, 4)), weight=None, eps=1e-5).shape == (2, 4)
     assert mx.fast.rms_norm is former

@@ -205,10 +205,10 @@ def on_a_gpu(wanted: bool) -> Iterator[None]:
             setattr(mx.fast, name, function)
 
 
-def _norm(x: mx.array, *parameters: Any, stream: Any = None) -> mx.array:
+def _norm(x: mx.array, *positional: Any, **named: Any) -> mx.array:
     """RMS norm and layer norm: one kernel, whose gradient reads what came in."""
     result = x * held(x[..., :1])
-    for parameter in parameters:
+    for parameter in (*positional, *named.values()):
         if _is_array(parameter):
             result = result * parameter
     return result
