@@ -54,6 +54,20 @@ def test_all_models_are_listed_with_their_place_on_the_disk(studio: Web) -> None
     assert (out["format"], out["weights"], out["license_of"]) == ("gguf", "Q8_0", "base")
 
 
+def test_what_can_be_tested_is_of_the_same_list(studio: Web) -> None:
+    every = {one["reference"]: one for one in studio.get("/api/models/all")["models"]}
+    told = {one["reference"]: one for one in studio.get("/api/evaluation/models")["models"]}
+    assert told.keys() == every.keys() - {"exports/out"}  # A GGUF file, which MLX does not load.
+    adapter = "lora@step-00000010"
+    loaded = every[adapter]["bytes"] - every[adapter]["training_bytes"]
+    assert (told[adapter]["bytes"], told[adapter]["base"]) == (loaded, "base")
+    assert [told[name]["group"] for name in ("base", "half", adapter)] == [
+        "Base models",
+        "Merged models",
+        "lora",
+    ]
+
+
 def test_one_model_tells_its_files_texts_and_lineage(studio: Web) -> None:
     told = studio.get("/api/models/one", id="base")
     assert [text["name"] for text in told["texts"]] == ["README.md", "LICENSE"]

@@ -1,5 +1,7 @@
 """The base models to choose from: in the workspace, the Hugging Face cache, and other folders.
 
+What can be trained on; the list of all models is `registry`'s, which takes these from here.
+
 They are described from their configuration and the headers of their weights; nothing is
 loaded. A model that cannot be used is listed with the reason.
 """

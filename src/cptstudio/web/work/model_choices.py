@@ -1,16 +1,16 @@
-"""The models that can be tested: base models, and the checkpoints of all runs."""
+"""The models that can be tested: those of the registry that MLX loads, in the order of a choice."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.references import ModelReference, resolve_reference
 from cptstudio.export_files import REFERENCE_PREFIX
+from cptstudio.models.registry import ModelRecord
 from cptstudio.validation import LateModel
 from cptstudio.web.problems import Problem
-from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
 
 _BASES, _MERGES, _EXPORTS = "Base models", "Merged models", "Exports"
@@ -22,6 +22,7 @@ class ModelChoice(LateModel):
     Attributes:
         reference: what names it in requests.
         label: what names it in answers.
+        bytes: of what is loaded; of an adapter, without its base.
         group: what it is listed under: "Base models", "Merged models", "Exports", or its run.
         base: reference of the model that its run began with, where that is still here.
         adapter: it is one, and is put on its base.
@@ -52,65 +53,49 @@ class ModelChoices(LateModel):
 
 
 def choices(studio: Studio) -> ModelChoices:
-    """Return everything that can be tested."""
-    found = [
-        ModelChoice(
-            reference=model.id,
-            label=model.id,
-            kind="base",
-            group=_MERGES if model.merge else _BASES,
-            bytes=model.description.bytes if model.description else None,
-            chat=model.description.has_chat_template if model.description else None,
-            error=model.error,
-        )
-        for model in studio.models.models()
-    ]
-    found += [
-        ModelChoice(
-            reference=one.reference,
-            label=one.reference,
-            kind="base",
-            group=_EXPORTS,
-            bytes=one.bytes,
-            chat=one.description.has_chat_template if one.description else None,
-            error=one.error,
-        )
-        for one in studio.registry.exports()
-        if one.export is None or one.export.format == "mlx"
-    ]
-    chat = {one.reference: one.chat for one in found}
-    for run in studio.manager.runs():
-        base = run.config.settings.model.path if run.config else None
-        base = base if base in chat else None
-        views = checkpoints(run.directory)
-        found += [
-            _choice(run.id, view, base, chat.get(base or ""), last=view is views[-1])
-            for view in views
-        ]
-    return ModelChoices(models=found)
-
-
-def _choice(
-    run: str, view: CheckpointView, base: str | None, chat: bool | None, *, last: bool
-) -> ModelChoice:
-    reference = f"{run}@{view.name}"
-    return ModelChoice(
-        reference=reference,
-        label=reference,
-        kind="checkpoint",
-        group=run,
-        run=run,
-        base=base,
-        step=view.step,
-        created=view.created,
-        bytes=view.bytes,
-        adapter=view.layout == "adapter",
-        best=view.best,
-        last=last,
-        domain_bits_per_byte=view.domain_bits_per_byte,
-        chat=chat,
-        error=view.problem,
+    """Return everything that can be tested, of all models of this machine."""
+    records = studio.registry.records()
+    whole = [one for one in records if one.kind != "checkpoint" and _can_be_tested(one)]
+    known = {one.reference for one in whole}
+    runs = {run.id: number for number, run in enumerate(studio.manager.runs())}
+    checkpoints = sorted(
+        (one for one in records if one.run is not None),
+        key=lambda one: (runs.get(one.run or "", len(runs)), one.step or 0),
     )
+    return ModelChoices(models=[_choice(one, known) for one in (*whole, *checkpoints)])
+
+
+def _can_be_tested(record: ModelRecord) -> bool:
+    """Whether it is a model here that MLX loads; a file for another program is not."""
+    here = record.place not in ("elsewhere", "missing")
+    return here and (record.export is None or record.export.format == "mlx")
+
+
+def _choice(record: ModelRecord, known: Collection[str]) -> ModelChoice:
+    group = record.run or (_EXPORTS if record.kind == "exported" else None)
+    base = next((link.reference for link in record.made_from if link.relation == "base"), None)
+    about, own = record.description, record.own_weights
+    return ModelChoice(
+        reference=record.reference,
+        label=record.reference,
+        kind="base" if record.run is None else "checkpoint",
+        group=group or (_MERGES if record.merge else _BASES),
+        run=record.run,
+        base=base if base in known else None,
+        step=record.step,
+        created=record.created if record.run is not None else None,
+        bytes=own.bytes if own else _without_training(record),
+        adapter=record.adapter,
+        best=record.best,
+        last=record.last,
+        domain_bits_per_byte=record.domain_bits_per_byte,
+        chat=about.has_chat_template if about else None,
+        error=record.error,
+    )
+
+
+def _without_training(record: ModelRecord) -> int | None:
+    return None if record.bytes is None else record.bytes - (record.training_bytes or 0)
 
 
 def find(studio: Studio, reference: str) -> ModelReference:
