@@ -246,3 +246,21 @@ def mean_of(values: Sequence[float]) -> Estimate | None:
     tail = _expanded_tail(len(found)) if len(found) > 1 else _TAIL
     low, high = np.quantile(draws, (tail, 1 - tail))
     return Estimate(float(found.mean()), float(low), float(high), len(found))
+
+
+def paired_share_interval(gained: int, lost: int, count: int) -> tuple[float, float] | None:
+    """Return the ends of the 95 % interval of a change of a share, asked of the same things twice.
+
+    The adjusted interval of Bonett and Price (2012), which holds for few answers, too.
+
+    Args:
+        gained: right the second time alone.
+        lost: right the first time alone.
+        count: all.
+    """
+    if not count:
+        return None
+    z = NormalDist().inv_cdf(1 - _TAIL)
+    one, other = (gained + 1) / (count + 2), (lost + 1) / (count + 2)
+    half = z * math.sqrt((one + other - (one - other) ** 2) / (count + 2))
+    return max(-1.0, one - other - half), min(1.0, one - other + half)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from cptstudio.child_limits import for_files
 from cptstudio.cli.common import (
@@ -18,16 +19,18 @@ from cptstudio.cli.common import (
     errors,
     print_json,
 )
-from cptstudio.cli.measured import corpus_of
-from cptstudio.cli.programs import run_program
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, corpus_of, references_of
+from cptstudio.cli.programs import run_program, run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.durable import MEBIBYTE, dump_json
 from cptstudio.errors import UserError
+from cptstudio.evaluation.references import request_of
 from cptstudio.evaluation.texts import read_text
 from cptstudio.facts import ledger as ledgers
 from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of, stored
 from cptstudio.facts.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
-from cptstudio.facts.making import PROGRAM, MakeChoices
+from cptstudio.facts.making import MakeChoices
+from cptstudio.facts.programs import ASK, MAKE
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
@@ -67,7 +70,7 @@ def make(
         "corpus": corpus,
         "choices": choices.model_dump(mode="json"),
     }
-    made = run_program(PROGRAM, request, quiet=as_json, limits=for_files())
+    made = run_program(MAKE, request, quiet=as_json, limits=for_files())
     if as_json:
         print_json(made)
         return
@@ -213,3 +216,106 @@ def remove(
     """
     ledgers.remove_facts(Workspace(workspace), ledger, facts)
     console.print(f"Removed {len(set(facts)):,} facts from the ledger {ledger}.")
+
+
+@app.command()
+def ask(
+    ledger: LedgerArgument,
+    models: ModelsArgument,
+    open_book: Annotated[
+        bool,
+        typer.Option(
+            "--open-book/--no-open-book",
+            help="Ask again with the source text in the context: what the model could answer if it "
+            "had just read it.",
+        ),
+    ] = True,
+    said: Annotated[
+        bool,
+        typer.Option(
+            "--said/--no-said", help="Also let models answer questions in their own words."
+        ),
+    ] = True,
+    per_byte: Annotated[
+        bool,
+        typer.Option("--per-byte", help="Divide likelihoods by the bytes of each option."),
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask models the facts of a ledger; the first model is the baseline.
+
+    Each fact is known before, learned, unknown or forgotten. Facts of documents that no run trained
+    on show what guessing gives. Answers are kept, so nothing is asked twice.
+
+    Example: `cpt-studio facts ask manuals demo-base first`
+    """
+    place = Workspace(workspace)
+    read_ledger(place, ledger)
+    request = {
+        "ledger": ledger,
+        "models": [request_of(reference) for reference in references_of(models, place)],
+        "how": {"open_book": open_book, "said": said, "per_byte": per_byte},
+    }
+    run_reported(ASK, request, place, _show_found, fast_blas=fast_blas, as_json=as_json)
+
+
+_STATES = {
+    "known_before": "Known before",
+    "learned": "Learned",
+    "forgotten": "Forgotten",
+    "unknown": "Unknown",
+}
+_GROUPS = {"trained": "trained on", "held_out": "held out", "all": "all facts"}
+
+
+def _show_found(found: dict[str, Any]) -> None:
+    for note in found["notes"]:
+        console.print(f"Note: {escape(note)}", soft_wrap=True)
+    table = Table(title=f"{len(found['facts']):,} facts of {escape(found['ledger'])}")
+    for title in ("Model", "Facts", "Right", "Chance", "Known", "Open book", "Reversed", "Said"):
+        table.add_column(title, justify="left" if title in ("Model", "Facts") else "right")
+    for model in found["models"]:
+        for group, of in model["groups"].items():
+            chance = "-" if of["chance"] is None else f"{of['chance']:.1%}"
+            shares = [of[name] for name in ("known", "open_book", "reversed", "said")]
+            table.add_row(
+                escape(model["label"]),
+                _GROUPS[group],
+                _share(of["right"]),
+                chance,
+                *map(_share, shares),
+            )
+    console.print(table)
+    for model in found["models"][1:]:
+        states = Table(title=f"{escape(model['label'])} compared with {_first(found)}")
+        for title in ("Document", "Facts", *_STATES.values()):
+            states.add_column(title, justify="left" if title == "Document" else "right")
+        for one in model["documents"]:
+            name = f"{escape(one['document'])} ({_GROUPS[one['group']]})"
+            _add_states(states, name, one["facts"], one["states"])
+        for group, of in model["states"].items():
+            count = sum(share["right"] for share in of.values() if share)
+            _add_states(states, f"[bold]{_GROUPS[group]}[/]", count, of)
+        console.print(states)
+    console.print(
+        f"Known: the right answer leads so clearly that at most {found['guesses']:.0%} of these "
+        "facts are expected to be lucky guesses. In brackets: 95% intervals.",
+        soft_wrap=True,
+    )
+
+
+def _first(found: dict[str, Any]) -> str:
+    return escape(found["models"][0]["label"])
+
+
+def _add_states(table: Table, name: str, count: int, states: dict[str, Any]) -> None:
+    table.add_row(name, f"{count:,}", *(_share(states[state], count=True) for state in _STATES))
+
+
+def _share(share: dict[str, Any] | None, *, count: bool = False) -> str:
+    if share is None:
+        return "-"
+    shown = f"{share['right']:,}" if count else f"{share['value']:.1%}"
+    return f"{shown} [{share['low']:.0%} to {share['high']:.0%}]".replace("[", "\\[")

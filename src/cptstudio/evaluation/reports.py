@@ -1,4 +1,4 @@
-"""Reports of evaluations, suites, merges and questions, kept in the workspace.
+"""Reports of evaluations, suites, merges, questions and facts, kept in the workspace.
 
     <workspace>/reports/<id>.json      {"report": {id, kind, title, created}, "request", "result"}
 
@@ -21,7 +21,16 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.workspace import Workspace
 
-KINDS = ("evaluation", "suite", "merge", "questions", "harness", "chat-check", "chat-again")
+KINDS = (
+    "evaluation",
+    "suite",
+    "merge",
+    "questions",
+    "harness",
+    "chat-check",
+    "chat-again",
+    "facts",
+)
 UNKNOWN = "unknown"
 """The kind that a damaged file has in a list."""
 _FOLDER = "reports"

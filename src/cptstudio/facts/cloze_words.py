@@ -303,6 +303,11 @@ def _is_worth_asking(number: str) -> bool:
     return len(digits) >= 2 and digits not in ("10", "100", "1000")
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is a number of the forms that are asked for."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def form_of(number: str) -> tuple[int, int, int, bool, bool]:
     """Return how a number is written: parts, digits, leading zero, percent."""
     parts = number.rstrip("%").replace(",", "").split(".")

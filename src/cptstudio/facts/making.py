@@ -20,7 +20,6 @@ from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.validation import LateModel
 from cptstudio.workspace import Workspace
 
-PROGRAM: Final = "cptstudio.facts.make_program"
 MOST_TEXT: Final = 1 << 31
 """Bytes of prose that are looked through at a time; its names and numbers are kept in memory."""
 _TRAIN = SIDES.index("train")

@@ -32,7 +32,16 @@ class ReportQuery(LateModel, extra="forbid"):
     """Which reports."""
 
     kind: (
-        Literal["evaluation", "suite", "merge", "questions", "harness", "chat-check", "chat-again"]
+        Literal[
+            "evaluation",
+            "suite",
+            "merge",
+            "questions",
+            "harness",
+            "chat-check",
+            "chat-again",
+            "facts",
+        ]
         | None
     ) = None
 
