@@ -92,6 +92,27 @@ READ: dict[str, tuple[Any, list[dict[str, Any]], str]] = {
         [{**ASKED, "content": "Q\nq"}, {**SAID, "reasoning_content": "T"}],
         "messages",
     ),
+    "parts with values": (
+        says(
+            {"role": "user", "content": [{"type": "text", "value": "Q"}], "loss_weight": 0.0},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "reasoning", "value": "T"},
+                    {
+                        "type": "tool_call",
+                        "value": '{"name": "f", "arguments": {"b": 1, "a": "x"}}',
+                    },
+                ],
+                "loss_weight": 1.0,
+            },
+        ),
+        [
+            ASKED,
+            {"role": "assistant", "content": "", "reasoning_content": "T", "tool_calls": [CALLED]},
+        ],
+        "messages",
+    ),
     "thinking": (
         says(ASKED, {**SAID, "reasoning": "T", "thinking": "T"}),
         [ASKED, {**SAID, "reasoning_content": "T"}],

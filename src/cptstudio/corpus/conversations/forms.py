@@ -40,8 +40,10 @@ _MEDIA: Final = ("image", "images", "video", "videos", "audio", "audios")
 _MEDIA_PARTS: Final = frozenset(
     {*_MEDIA, "image_url", "input_image", "input_audio", "file", "input_file", "video_url"}
 )
-_TEXT_PARTS: Final = {"text": "text", "input_text": "text", "output_text": "text"}
-_THINKING_PARTS: Final = {"thinking": "thinking", "reasoning": "reasoning"}
+_TEXT_PARTS: Final = ("text", "input_text", "output_text")
+_THINKING_PARTS: Final = ("thinking", "reasoning")
+_SAID_IN_PARTS: Final = ("text", "value", "thinking", "reasoning")
+_WEIGHTS: Final = ("weight", "loss_weight")
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 _NOT_TRAINED: Final = ("train", "training")
 KNOWN_FIELDS: Final = (
@@ -304,7 +306,8 @@ def _turn(value: Any, field: str, columnar: bool) -> Turn:
     calls = _calls_of(there, field, columnar)
     text, thought = "", ""
     if what in there:
-        text, thought = _content(there[what], f"{field}.{what}")
+        text, thought, more = _content(there[what], f"{field}.{what}", columnar)
+        calls += more
     elif not calls:
         raise ConversationError(f"{field}.{what}", "missing")
     return Turn(
@@ -318,9 +321,10 @@ def _turn(value: Any, field: str, columnar: bool) -> Turn:
 
 
 def _refuse_own_weights(there: Mapping[str, Any], field: str) -> None:
-    weight = there.get("weight", 1)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight != 1:
-        raise ConversationError(f"{field}.weight", "an answer with a weight of its own", weight)
+    for name in _WEIGHTS:
+        weight = there.get(name, 1)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight != 1:
+            raise ConversationError(f"{field}.{name}", "an answer with a weight of its own", weight)
     for name in _NOT_TRAINED:
         if there.get(name, True) is not True:
             raise ConversationError(
@@ -338,29 +342,38 @@ def _label(there: Mapping[str, Any], name: str, field: str) -> str | None:
     return _text_at(there[name], f"{field}.{name}") if there.get(name) not in (None, "") else None
 
 
-def _content(value: Any, field: str) -> tuple[str, str]:
-    """A turn's text and thoughts; the parts of a content of several are lines of it."""
+def _content(value: Any, field: str, columnar: bool) -> tuple[str, str, tuple[ToolCall, ...]]:
+    """A turn's text, thoughts and calls; the parts of a content of several are lines of it."""
     if isinstance(value, str):
-        return value, ""
+        return value, "", ()
     if not isinstance(value, list):
         raise ConversationError(field, "not text", value)
     texts: list[str] = []
     thoughts: list[str] = []
+    calls: list[ToolCall] = []
     for at, part in enumerate(value):
         place = f"{field}[{at}]"
+        kind = part.get("type") if isinstance(part, dict) else None
         if isinstance(part, str):
             texts.append(part)
-            continue
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in _MEDIA_PARTS:
+        elif kind in _MEDIA_PARTS:
             raise ConversationError(place, "images, sound or video", kind)
-        if kind in _THINKING_PARTS:
-            thoughts.append(_text_at(part.get(_THINKING_PARTS[kind]), place))
         elif kind in _TEXT_PARTS:
-            texts.append(_text_at(part.get(_TEXT_PARTS[kind]), place))
+            texts.append(_said(part, place))
+        elif kind in _THINKING_PARTS:
+            thoughts.append(_said(part, place))
+        elif kind == "tool_call":
+            calls += _calls(_parsed(_said(part, place), place), place, columnar)
         else:
             raise ConversationError(place, "a part of unknown type", kind or part)
-    return "\n".join(texts), "\n".join(thoughts)
+    return "\n".join(texts), "\n".join(thoughts), tuple(calls)
+
+
+def _said(part: Mapping[str, Any], field: str) -> str:
+    said = [name for name in _SAID_IN_PARTS if part.get(name) is not None]
+    if len(said) != 1:
+        raise ConversationError(field, "not one text", list(part))
+    return _text_at(part[said[0]], f"{field}.{said[0]}")
 
 
 def _reasoning(there: Mapping[str, Any], thought: str, field: str) -> str | None:
