@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.conversations.conversation import Conversation
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.listed import (
@@ -16,6 +18,8 @@ from cptstudio.corpus.listed import (
     KeptDocument,
     KeptInstead,
     ListedDocument,
+    ShownCall,
+    ShownTurn,
     SourceFinding,
     WholeDocument,
 )
@@ -62,6 +66,11 @@ def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
         status = int(store.records["status"][number])
         size = int(store.records["length"][number])
         text = _beginning(store, number, most)
+        shortened = len(text.encode()) < size
+        turns: list[ShownTurn] | None = None
+        tools: list[str] = []
+        if corpus.manifest.settings.kind == "conversations":
+            turns, tools, shortened = conversation(corpus, number, most)
         kept = None
         if status >= len(SIDES):
             (dropped_one,) = _describe(corpus, store, [number])
@@ -78,9 +87,53 @@ def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
             bytes=size,
             side=STATUSES[status],
             text=text,
-            shortened=len(text.encode()) < size,
+            shortened=shortened,
             kept=kept,
+            turns=turns,
+            tools=tools,
         )
+
+
+def conversation(corpus: Corpus, number: int, most: int) -> tuple[list[ShownTurn], list[str], bool]:
+    """Return a conversation's turns, its tools, and whether that is not all of it.
+
+    Args:
+        corpus: one of conversations.
+        number: of the document, which is there.
+        most: characters of its texts.
+    """
+    with closing(corpus.documents) as store:
+        talk = Conversation.from_json(store.text(number))
+    room = most
+
+    def some(text: str) -> str:
+        nonlocal room
+        taken, room = text[: max(0, room)], room - len(text)
+        return taken
+
+    turns = []
+    for turn in talk.messages:
+        if room <= 0:
+            break
+        turns.append(
+            ShownTurn(
+                role=turn.role,
+                name=turn.name,
+                answers=turn.tool_call_id,
+                reasoning=None if turn.reasoning_content is None else some(turn.reasoning_content),
+                content=some(turn.content),
+                calls=[
+                    ShownCall(name=call.name, arguments=some(_pretty(call.arguments)))
+                    for call in turn.tool_calls
+                ],
+            )
+        )
+    tools = [some(_pretty(tool)) for tool in talk.tools if room > 0]
+    return turns, tools, room < 0 or len(turns) < len(talk.messages)
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), ensure_ascii=False, indent=2)
 
 
 def _number_of(store: DocumentStore, which: str) -> int | None:

@@ -36,6 +36,7 @@ class FileLine(LateModel):
         first_document: the number of the first one; None where it has none.
         document_count: how many there are; they follow each other.
         conversations: records that are conversations, and so no documents.
+        no_conversations: records left out of a corpus of conversations, by the reason.
         private: e-mail addresses and the like that were found, by kind.
         left_out: what of it is in no document by design, such as running heads, by its name.
         recognized: pages that text recognition (OCR) read.
@@ -56,6 +57,7 @@ class FileLine(LateModel):
     first_document: int | None
     document_count: int
     conversations: int
+    no_conversations: dict[str, int]
     private: dict[Private, int]
     left_out: dict[str, int]
     recognized: int
@@ -135,11 +137,13 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any) -> FileLine:
     kept = here["status"] < len(SIDES)
     private: Counter[Private] = Counter()
     left_out: Counter[str] = Counter()
+    no_conversations: Counter[str] = Counter()
     problems: list[str] = []
     asides: list[str] = []
     for record in members:
         private.update(record.private)
         left_out.update(record.left_out)
+        no_conversations.update(record.no_conversations)
         inside = record.label.removeprefix(record.file).removeprefix("!")
         for told, left_aside in ((problems, False), (asides, True)):
             found = record.problems(left_aside=left_aside)
@@ -153,6 +157,7 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any) -> FileLine:
         first_document=begin if end > begin else None,
         document_count=end - begin,
         conversations=sum(record.conversations for record in members),
+        no_conversations=dict(no_conversations),
         private=dict(private),
         left_out=dict(left_out),
         recognized=sum(record.recognized for record in members),

@@ -68,11 +68,31 @@ class KeptInstead(LateModel):
     similarity: float
 
 
+class ShownCall(LateModel):
+    """A tool that a turn calls; `arguments` as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ShownTurn(LateModel):
+    """A turn of a conversation, as `Turn`; `reasoning` is what its assistant thought before it."""
+
+    role: str
+    content: str
+    name: str | None = None
+    reasoning: str | None = None
+    calls: list[ShownCall] = []
+    answers: str | None = None
+
+
 class WholeDocument(LateModel):
     """A document with its cleaned text.
 
     Attributes:
         side: the side it is in, or why it was dropped.
+        turns: of a conversation; null for other documents. Its text then has roles before turns.
+        tools: of a conversation, those that its assistant may call, each as JSON text.
         shortened: the text goes on.
         kept: what was kept in its place, where it was dropped and that was recorded.
     """
@@ -84,6 +104,8 @@ class WholeDocument(LateModel):
     text: str
     shortened: bool
     kept: KeptInstead | None = None
+    turns: list[ShownTurn] | None = None
+    tools: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ _LONGEST_NOTE = 500
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z_/]{1,40}")
 _INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
 
+# Of one kind of corpus alone; forms offer them where it is chosen.
+_OF_DOCUMENTS: dict[str, Any] = {"kind": "documents"}
+_OF_CONVERSATIONS: dict[str, Any] = {"kind": "conversations"}
+
 
 class BuildSettings(_Model):
     """The settings that decide, together with the sources, which documents a corpus has.
@@ -63,6 +67,7 @@ class BuildSettings(_Model):
         description=f"Column or key that holds the text in {suffixes_of_records()}.",
         min_length=1,
         max_length=200,
+        json_schema_extra=_OF_DOCUMENTS,
     )
     prompt_column: str | None = Field(
         None,
@@ -71,6 +76,7 @@ class BuildSettings(_Model):
         "conversation. Only it and the answer column are read.",
         min_length=1,
         max_length=200,
+        json_schema_extra=_OF_CONVERSATIONS,
     )
     answer_column: str | None = Field(
         None,
@@ -78,6 +84,7 @@ class BuildSettings(_Model):
         description="Column or key that holds the answer to the prompt column.",
         min_length=1,
         max_length=200,
+        json_schema_extra=_OF_CONVERSATIONS,
     )
     validation: float = Field(
         0.01,
@@ -108,23 +115,27 @@ class BuildSettings(_Model):
         title="Remove repeated boilerplate",
         description="Keep one copy of paragraphs that recur in at least ten documents and one in a "
         "thousand: headers, licenses, cookie notices.",
+        json_schema_extra=_OF_DOCUMENTS,
     )
     main_text: bool = Field(
         True,
         title="Main text of web pages only",
         description="Leave out navigation that a page marks as such.",
+        json_schema_extra=_OF_DOCUMENTS,
     )
     conversations: bool = Field(
         False,
         title=OPTION,
         description="Turn chat records (messages or ShareGPT conversations) into documents, one "
         "paragraph per turn with its role; otherwise they are skipped.",
+        json_schema_extra=_OF_DOCUMENTS,
     )
     ocr: bool = Field(
         False,
         title="Read scanned pages (OCR)",
         description="Recognize text on PDF pages that are images or have an unusable text layer, "
         "with Tesseract or macOS Vision. Takes a few seconds per page.",
+        json_schema_extra=_OF_DOCUMENTS,
     )
     ocr_language: tuple[str, ...] = Field(
         (),
@@ -132,6 +143,7 @@ class BuildSettings(_Model):
         description="Tesseract language codes such as eng or deu, most frequent first (default: "
         "English).",
         max_length=20,
+        json_schema_extra=_OF_DOCUMENTS,
     )
     include: tuple[Kind, ...] = Field(
         (),

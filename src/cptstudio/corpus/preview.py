@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from cptstudio.corpus.cleaning import Cleaner
+from cptstudio.corpus.conversations.cleaning import ConversationCleaner
+from cptstudio.corpus.conversations.conversation import ConversationError
+from cptstudio.corpus.conversations.reading import leave_out, read_conversations
+from cptstudio.corpus.conversations.texts import readable
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.file_reading import left_out_in_words, read_notes, recognizer_for
 from cptstudio.corpus.left_aside import LeftAside
@@ -86,7 +90,7 @@ def preview_file(
 def _in_item(
     item: Item, settings: BuildSettings, document: int, timer: ReadTimer
 ) -> Preview | None:
-    for number, parts in enumerate(guarded(read_documents(item, settings.text_field), timer), 1):
+    for number, parts in enumerate(guarded(_documents(item, settings), timer), 1):
         if number < document:
             continue
         cleaner = Cleaner()
@@ -110,6 +114,19 @@ def _in_item(
     return None
 
 
+def _documents(item: Item, settings: BuildSettings) -> Iterator[Iterable[str]]:
+    """The documents of an item; conversations as people read them."""
+    if settings.kind == "documents":
+        yield from read_documents(item, settings.text_field)
+        return
+    for conversation in read_conversations(item, settings.columns):
+        try:
+            yield (readable(ConversationCleaner().clean(conversation)),)
+        except ConversationError as error:
+            leave_out(item, error)
+            yield ()
+
+
 def preview_of_corpus(corpus: Corpus, number: int, source: Path | None) -> Preview:
     """Show a document of a corpus, with what the build dropped of it.
 
@@ -121,7 +138,7 @@ def preview_of_corpus(corpus: Corpus, number: int, source: Path | None) -> Previ
     Raises:
         UserError: there is no such document, or the file cannot be read.
     """
-    store = corpus.documents
+    store = corpus.readable
     try:
         if not 0 <= number < len(store):
             raise UserError(f"The corpus {corpus.name!r} has no document {number:,}.")
@@ -131,7 +148,7 @@ def preview_of_corpus(corpus: Corpus, number: int, source: Path | None) -> Previ
         label = sources[0].label if sources else ""
         cuts = [(int(cut["begin"]), int(cut["length"])) for cut in store.cuts_of(number)]
         data = b""
-        for part in store.stored_parts(number):
+        for part in store.stored_parts(number) if store.as_stored else store.parts(number):
             data += part
             if len(data) > 4 * MOST:
                 break

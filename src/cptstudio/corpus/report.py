@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cptstudio.corpus.conversations.report import histogram, lines_about
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import STATUSES, CorpusManifest, CorpusReport, LanguageShares
 from cptstudio.corpus.private_data import TITLES
@@ -167,7 +168,10 @@ def _conversations(report: CorpusReport) -> list[str]:
     if not report.conversations:
         return []
     what = f"{report.conversations:,} records are conversations and were skipped"
-    return [f"  {what} (read them with `--conversations`)"]
+    return [
+        f"  {what} (build a corpus of them with `--kind conversations`, or read them as text with "
+        "`--conversations`)"
+    ]
 
 
 def _private(manifest: CorpusManifest) -> list[str]:
@@ -204,14 +208,17 @@ def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
 def render(corpus: Corpus) -> str:
     """Return the report for a terminal, lines of at most 100 columns but for names of files."""
     manifest, report = corpus.manifest, corpus.manifest.report
+    talks = report.talks
+    kind = "Conversations" if talks is not None else "Corpus"
     lines = [
-        f"Corpus {manifest.name}, built {manifest.created}",
+        f"{kind} {manifest.name}, built {manifest.created}",
         f"  fingerprint {manifest.fingerprint}",
         "",
         f"  {report.source_files:,} files, {problems_in_words(report)}",
         *_left_aside(report, manifest.name),
         *_left_out(report),
-        *_sides(report.documents, report.text_bytes),
+        *_sides(report.documents, report.text_bytes, manifest.settings.kind),
+        *([] if talks is None else lines_about(talks, _kept(report))),
         *_sectioned(report),
         *_scanned(manifest),
         *_conversations(report),
@@ -227,7 +234,7 @@ def render(corpus: Corpus) -> str:
     ]
     for store in describe(corpus)["tokenisations"]:
         lines += ["", *_tokens(store)]
-    lines += _histogram(report.length_histogram)
+    lines += _histogram(report.length_histogram) if talks is None else histogram(talks)
     if report.scripts:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.scripts.items())
         lines += ["", f"Writing systems: {shares}"]
@@ -251,7 +258,11 @@ def render(corpus: Corpus) -> str:
     return "\n".join(lines)
 
 
-def _sides(documents: dict[str, int], sizes: dict[str, int]) -> list[str]:
+def _kept(report: CorpusReport) -> int:
+    return sum(report.documents.get(side, 0) for side in SIDES)
+
+
+def _sides(documents: dict[str, int], sizes: dict[str, int], what: str) -> list[str]:
     total = max(1, sum(sizes.values()))
     lines = []
     for status in STATUSES:
@@ -259,13 +270,13 @@ def _sides(documents: dict[str, int], sizes: dict[str, int]) -> list[str]:
             name = status if status in SIDES else f"removed: {status}"
             share = sizes[status] / total
             lines.append(
-                f"  {name:32} {documents[status]:>12,} documents {sizes[status]:>16,} bytes"
+                f"  {name:32} {documents[status]:>12,} {what} {sizes[status]:>16,} bytes"
                 f" {share:>7.2%}"
             )
     if not documents.get("validation"):
         lines.append(
-            "  There is no validation document. Add text, or use a larger split, to "
-            "measure training."
+            f"  There is no validation {what.removesuffix('s')}. Add text, or use a larger split, "
+            "to measure training."
         )
     return lines
 

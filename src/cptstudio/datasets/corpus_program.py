@@ -57,7 +57,7 @@ def build_from_hub(
     answer.progress(phase="asking", final=True)
     found = look_up(dataset["id"], dataset.get("revision"))
     configuration, split = found.find(dataset.get("configuration"), dataset.get("split"))
-    choice = Choice(configuration, split, settings.text_field, dataset.get("rows"))
+    choice = Choice.of(configuration, split, settings, dataset.get("rows"))
     downloads.mkdir(parents=True, exist_ok=True)
     # One folder for each dataset, whatever characters its id has.
     name = hashlib.sha256(found.id.encode()).hexdigest()[:16]

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from cptstudio import durable
+from cptstudio.corpus.conversations.forms import (
+    CONVERSATION_FIELDS,
+    KNOWN_FIELDS,
+    wanted_fields,
+)
 from cptstudio.corpus.hub_source import HubSource
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.sources import Source
 from cptstudio.datasets.beginnings import columns_of, plain
@@ -43,14 +49,25 @@ class Choice:
     """What is taken of a dataset.
 
     Attributes:
-        text_field: the column or field that holds the text.
+        fields: the columns or fields that are read: that of the text, those that the user named for
+            prompt and answer, or all that conversations may have.
         rows: at most so many, from the beginning of the split; None for all.
     """
 
     configuration: Configuration
     split: Split
-    text_field: str
+    fields: tuple[str, ...]
     rows: int | None = None
+
+    @classmethod
+    def of(
+        cls, configuration: Configuration, split: Split, settings: BuildSettings, rows: int | None
+    ) -> Choice:
+        """Return the choice for a build with these settings."""
+        fields: tuple[str, ...] = (settings.text_field,)
+        if settings.kind == "conversations":
+            fields = wanted_fields(settings.columns)
+        return cls(configuration, split, fields, rows)
 
 
 def take(dataset: Dataset, choice: Choice, folder: Path, answer: TellsProgress) -> list[Source]:
@@ -61,22 +78,29 @@ def take(dataset: Dataset, choice: Choice, folder: Path, answer: TellsProgress) 
     """
     files = [dataset.files[name] for name in choice.split.files]
     with explained(dataset.id, kind="dataset"):
-        _check_field(dataset, files[0], choice.text_field)
+        _check_fields(dataset, files[0], choice.fields)
         if choice.rows is None:
             return _whole(dataset, choice, files, folder, answer)
         return _Beginnings(dataset, choice, folder, answer).take(files, choice.rows)
 
 
-def _check_field(dataset: Dataset, file: RemoteFile, field: str) -> None:
-    """Refuse a field that is not there before anything is fetched."""
+def _check_fields(dataset: Dataset, file: RemoteFile, fields: tuple[str, ...]) -> None:
+    """Refuse fields that are not there before anything is fetched."""
     if kind_of(file.name) != PARQUET:
         return
     columns = columns_of(dataset, file)
-    if field not in columns and field.split(".")[0] not in columns:
-        raise UserError(
-            f"{dataset.id} has no column {field!r}: choose the one that holds the text, of "
-            f"{', '.join(columns[:100])}."
-        )
+    there = ", ".join(columns[:100])
+    if fields == KNOWN_FIELDS:
+        if not any(name in columns for name in CONVERSATION_FIELDS):
+            raise UserError(
+                f"{dataset.id} has no column with conversations. Name the columns of prompt and "
+                f"answer, of {there}."
+            )
+        return
+    for field in fields:
+        if field not in columns and field.split(".")[0] not in columns:
+            what = "the one that holds the text" if len(fields) == 1 else "prompt and answer"
+            raise UserError(f"{dataset.id} has no column {field!r}: choose {what}, of {there}.")
 
 
 def _whole(
@@ -172,7 +196,7 @@ class _Beginnings:
                 f"{file.name} cannot be taken in part, as Parquet and JSON lines can: take all "
                 "rows of the split."
             )
-        told = f"{file.digest}\n{self._choice.text_field if kind == PARQUET else ''}\n{rows}"
+        told = f"{file.digest}\n{','.join(self._choice.fields) if kind == PARQUET else ''}\n{rows}"
         key = hashlib.sha256(told.encode()).hexdigest()[:40]
         target = self._folder / f"rows-{key}{kind}"
         count = self._folder / f"rows-{key}.count"
@@ -191,19 +215,19 @@ class _Beginnings:
         return target, taken
 
     def _columns(self, raw: RangeReader, file: RemoteFile, rows: int, out: IO[bytes]) -> int:
-        """Write the text's column of the first rows as Parquet."""
+        """Write the columns that are read of the first rows as Parquet."""
         import pyarrow
         import pyarrow.parquet
 
-        field = self._choice.text_field
-        taken = 0
+        fields, taken = self._choice.fields, 0
         try:
             opened = pyarrow.parquet.ParquetFile(raw, pre_buffer=False, buffer_size=_BUFFER)
             schema = opened.schema_arrow
-            name = field if field in schema.names else field.split(".")[0]
-            kept = pyarrow.schema([schema.field(name)])
+            wanted = {one if one in schema.names else one.split(".")[0] for one in fields}
+            names = [name for name in schema.names if name in wanted]
+            kept = pyarrow.schema([schema.field(name) for name in names])
             with pyarrow.parquet.ParquetWriter(out, kept, compression="zstd") as writer:
-                for batch in opened.iter_batches(_BATCH, columns=[name], use_threads=False):
+                for batch in opened.iter_batches(_BATCH, columns=names, use_threads=False):
                     for column in batch.columns:
                         # What comes from a file may point outside of its own memory.
                         column.validate(full=True)

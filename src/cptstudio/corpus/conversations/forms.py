@@ -31,6 +31,8 @@ FIELDS: Final = ("messages", "conversations", "conversation")
 TURNS: Final = (("role", "content"), ("from", "value"))
 """What a turn has: who says it, and what."""
 QUESTIONS: Final = ("instruction", "prompt", "question", "query")
+CONVERSATION_FIELDS: Final = (*FIELDS, *QUESTIONS)
+"""Fields of which a record of a conversation has at least one."""
 ANSWERS: Final = ("output", "completion", "answer", "response")
 _SYSTEMS: Final = ("system", "system_prompt")
 _TOOLS: Final = ("tools", "functions")
@@ -115,8 +117,13 @@ def is_record(value: Any, columns: Columns | None = None) -> bool:
     if columns is not None:
         return isinstance(value, dict) and columns.prompt in value
     if isinstance(value, dict):
-        return any(name in value for name in (*FIELDS, *QUESTIONS))
+        return any(name in value for name in CONVERSATION_FIELDS)
     return is_conversation(value)
+
+
+def wanted_fields(columns: Columns | None) -> tuple[str, ...]:
+    """Return the fields of a record, or the columns of a table, that are looked at."""
+    return KNOWN_FIELDS if columns is None else (columns.prompt, columns.answer)
 
 
 def read_record(record: Any, columns: Columns | None = None, *, columnar: bool = False) -> Found:

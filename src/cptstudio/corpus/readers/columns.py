@@ -94,7 +94,7 @@ def arrow_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, di
 
 
 def _wanted(schema: Any, columns: Columns | None) -> list[str]:
-    wanted = forms.KNOWN_FIELDS if columns is None else (columns.prompt, columns.answer)
+    wanted = forms.wanted_fields(columns)
     names = [name for name in schema.names if name in wanted]
     if not names:
         there = ", ".join(schema.names)[:200] or "none"

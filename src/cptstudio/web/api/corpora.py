@@ -181,6 +181,7 @@ def _summary(studio: Studio, name: str) -> CorpusSummary:
     documents = report["documents"]
     return CorpusSummary(
         name=name,
+        kind=facts["settings"]["kind"],
         created=_seconds(facts["created"]),
         documents={side: documents.get(side, 0) for side in _SIDES},
         text_bytes={side: report["text_bytes"].get(side, 0) for side in _SIDES},

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cptstudio.corpus.file_lines import FileLine
 from cptstudio.corpus.listed import DroppedDocument, FoundDocument, SampleRow, SourceFinding
-from cptstudio.corpus.manifest import Dropped, Status
+from cptstudio.corpus.manifest import CorpusKind, Dropped, Status
 from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
@@ -101,6 +101,7 @@ class CorpusSummary(LateModel):
     """A corpus in the list; one that cannot be read has an `error` and little else."""
 
     name: str
+    kind: CorpusKind = "documents"
     created: float | None = None
     documents: dict[str, int] = {}
     text_bytes: dict[str, int] = {}

@@ -11,7 +11,7 @@ import { navigate } from "../../lib/router.js";
 import { announce } from "../../components/announce.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "../../components/file_browser.js";
-import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
+import { BuildOptions, initialOptions, KindChoice, unreadable } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
 import { SourcePreviewDialog } from "./preview.js";
 import { UploadQueue } from "./upload_queue.js";
@@ -109,6 +109,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       setBusy(false);
     }
   };
+  const talks = options["kind"] === "conversations";
   const nameProblem = problems["name"] ?? "";
   const sourceProblem = problems["sources"] ?? "";
   return h("section", { class: "add-corpus", "aria-labelledby": "add-title" },
@@ -127,10 +128,12 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
           h("p", { id: "corpus-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
             nameProblem || "Letters, digits, dots, underscores, and hyphens."))
       : h("p", {}, "The corpus is replaced when the build finishes. Unchanged files are not re-read."),
+    h(KindChoice, { options, change: (next) => setOptions({ ...options, ...next }) }),
     h("fieldset", { class: "sources", "aria-describedby": "sources-problem" },
-      h("legend", {}, "Documents"),
+      h("legend", {}, talks ? "Files" : "Documents"),
       before !== undefined && h(SameSources, { before, again, change: setAgain }),
-      h("p", { class: "hint" }, formats.all, "Unreadable files are skipped and listed with the reason."),
+      h("p", { class: "hint" }, talks ? formats.records : formats.all,
+        "Unreadable files are skipped and listed with the reason."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"),
           h(FileBrowser, { chosen: sources, toggle, preview: ({ root, path }) => setPreviewed({ root, path }) })),
@@ -248,10 +251,12 @@ function useFormats() {
   useEffect(() => {
     if (known.value === null) get("/api/uploads/formats").then((answer) => (known.value = answer), () => {});
   }, []);
-  if (known.value === null) return { all: "" };
+  if (known.value === null) return { all: "", records: "" };
   const { formats, packed } = known.value;
   const titles = list.format(formats.map((one) => one.title));
   return {
+    records: `${list.format(formats.filter((one) => one.records).map((one) => one.title))}; also inside `
+      + `${list.format(packed)} archives. What is no conversation is left out and counted. `,
     all: `${titles.charAt(0).toUpperCase()}${titles.slice(1)}; also inside ${list.format(packed)} archives. `,
   };
 }

@@ -4,6 +4,7 @@ import { Problem, Select } from "../../components/elements.js";
 import { h, useState, withChecked, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { readSettings } from "../../lib/settings_schema.js";
+import { Segmented } from "../../components/segmented.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 
 /**
@@ -42,7 +43,8 @@ export function BuildOptions({ options, models, change, without = [] }) {
             ? "No models on this machine yet. You can tokenize the corpus later."
             : "Uses this model's tokenizer. You can add other models later.")),
       data !== null && readSettings(data)
-        .filter(({ name }) => !without.includes(name) && isOffered(data.properties[name], options[name]))
+        .filter(({ name }) => name !== "kind" && !without.includes(name)
+          && isOffered(data.properties[name], options[name]) && isOfKind(data.properties[name], options["kind"]))
         .map((setting) => h(BuildSetting, { key: setting.name, setting,
         choices: data.properties[setting.name].choices, value: options[setting.name] ?? setting.initial,
         change: (/** @type {any} */ value) => change({ [setting.name]: value }) })),
@@ -57,6 +59,36 @@ export function BuildOptions({ options, models, change, without = [] }) {
  */
 function isOffered(property, chosen) {
   return property.unavailable !== true || (Array.isArray(chosen) ? chosen.length > 0 : Boolean(chosen));
+}
+
+/**
+ * Whether a setting is one of this kind of corpus.
+ * @param {{kind?: string}} property of its schema @param {string|undefined} kind
+ */
+function isOfKind(property, kind) {
+  return property.kind === undefined || property.kind === (kind ?? "documents");
+}
+
+/** What a corpus may be of, with what each is for. */
+const KINDS = /** @type {const} */ ([["documents", "Documents"], ["conversations", "Conversations"]]);
+/** @type {{[kind: string]: string}} */
+const MEANS = {
+  documents: "Plain text, for continued pre-training.",
+  conversations: "Chat records, for fine-tuning on their answers: messages, ShareGPT, Alpaca, prompt and completion, "
+    + "or two columns that you name.",
+};
+
+/**
+ * @param {{options: Options, change: (options: Partial<Options>) => void}} props
+ */
+export function KindChoice({ options, change }) {
+  const kind = options["kind"] ?? "documents";
+  return h("div", { class: "setting" },
+    h("span", { class: "setting-label" }, "Kind"),
+    h(Segmented, { label: "Kind of corpus", value: kind, choices: KINDS, onChoose: (chosen) => change({ kind: chosen,
+      // What belongs to the other kind alone is refused with this one.
+      prompt_column: null, answer_column: null, conversations: false }) }),
+    h("p", { class: "hint" }, MEANS[kind]));
 }
 
 /**
@@ -78,8 +110,9 @@ function BuildSetting({ setting, choices = {}, value, change }) {
   }
   return h("div", { class: "setting" },
     h("label", { for: id, class: "setting-label" }, title),
-    h("input", { id, type: "text", autocomplete: "off", spellcheck: false, value, "aria-describedby": `${id}-help`,
-      onInput: withValue(change) }),
+    h("input", { id, type: "text", autocomplete: "off", spellcheck: false, value: value ?? "",
+      "aria-describedby": `${id}-help`,
+      onInput: withValue((typed) => change(setting.automatic && typed === "" ? null : typed)) }),
     h("p", { id: `${id}-help`, class: "hint" }, help));
 }
 

@@ -4,7 +4,7 @@ import { bytes, date, integer } from "../../lib/format.js";
 import { h, useEffect } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route } from "../../lib/router.js";
-import { Button, Problem } from "../../components/elements.js";
+import { Badge, Button, Problem } from "../../components/elements.js";
 import { PageHeader } from "../../components/layout.js";
 import { Empty, Skeleton } from "../../components/placeholders.js";
 import { Table } from "../../components/table.js";
@@ -14,7 +14,7 @@ import { HubDatasetForm } from "./hub_dataset.js";
 import { noteJob } from "../../lib/jobs.js";
 
 /**
- * @typedef {{name: string, created: number|string|null, documents: {[side: string]: number}|null,
+ * @typedef {{name: string, kind: string, created: number|string|null, documents: {[side: string]: number}|null,
  *   text_bytes: {[side: string]: number}|null, tokens: {tokenizer: string, tokens: {[side: string]: number}}[],
  *   problems: number, problem_files?: number|null, error: string|null}} CorpusSummary
  */
@@ -60,7 +60,8 @@ function CorpusTable({ corpora }) {
     rowKey: (/** @type {CorpusSummary} */ corpus) => corpus.name,
     columns: [
       { id: "name", title: "Corpus", header: true, class: "corpus-name", cell: (/** @type {CorpusSummary} */ corpus) =>
-          h("a", { href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name) },
+          [h("a", { key: "name", href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name), " ",
+            corpus.kind === "conversations" && h(Badge, { key: "kind", tone: "quiet" }, "Conversations")] },
       { id: "documents", title: "Documents", number: true,
         cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
       { id: "held-out", title: "Validation and test", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>

@@ -70,7 +70,8 @@ function CorpusTabs({ corpus, path }) {
   const aside = Object.values(report.left_aside ?? {}).reduce((sum, one) => sum + one, 0);
   const tabs = [
     { id: "report", title: "Report" },
-    { id: "documents", title: "Documents", count: documents },
+    { id: "documents", title: corpus.settings.kind === "conversations" ? "Conversations" : "Documents",
+      count: documents },
     { id: "files", title: "Files", count: report.source_files },
     { id: "rows", title: "Training sequences" },
     { id: "problems", title: "Problems", count: report.problem_files ?? report.problem_count },

@@ -8,6 +8,7 @@ import { Badge, Button, Problem, Select } from "../../components/elements.js";
 import { Skeleton } from "../../components/placeholders.js";
 import { Segmented } from "../../components/segmented.js";
 import { useDocumentPage } from "./document_pages.js";
+import { Conversation } from "./conversation.js";
 import { GoTo } from "./go_to.js";
 import { PreviewDialog } from "./preview.js";
 import { REASONS, SPLITS } from "./statuses.js";
@@ -168,8 +169,11 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
         tokenised && data.side === "train" && h(Button, { small: true,
           onClick: () => setQuery({ tab: "rows", document: number, row: null, start: null, back: null, status: null,
             search: null }, { push: true }) }, "Show in training sequences")),
-      h("pre", { class: "preview-text", dir: "auto", tabIndex: 0, role: "group",
-        "aria-label": `Text of ${data.label}` }, marked(data.text, search)),
+      data.turns !== null
+        ? h(Conversation, { label: data.label, turns: data.turns, tools: data.tools,
+            mark: (text) => marked(text, search) })
+        : h("pre", { class: "preview-text", dir: "auto", tabIndex: 0, role: "group",
+            "aria-label": `Text of ${data.label}` }, marked(data.text, search)),
       data.shortened && h("p", { class: "hint" }, "Preview truncated: showing the beginning of this document.")),
     cleaning && h(PreviewDialog, { path: `${path}/documents/${number}/cleaning`, close: () => setCleaning(false) }));
 }

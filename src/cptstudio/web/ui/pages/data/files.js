@@ -17,6 +17,7 @@ import { statusTitle } from "./statuses.js";
  * @property {number|null} first_document
  * @property {number} document_count
  * @property {number} conversations
+ * @property {{[reason: string]: number}} no_conversations
  * @property {{[kind: string]: number}} private
  * @property {{[what: string]: number}} left_out by design, and so no problem
  * @property {number} recognized
@@ -139,6 +140,7 @@ function Opened({ file, path, show }) {
     ...Object.entries(file.left_out).map(([what, amount]) => [`Excluded: ${what}`, integer(amount)]),
     ...(file.recognized > 0 ? [["Pages read with OCR", integer(file.recognized)]] : []),
     ...(file.pictures > 0 ? [["Image pages", integer(file.pictures)]] : []),
+    ...Object.entries(file.no_conversations).map(([why, amount]) => [`Left out: ${why}`, integer(amount)]),
     ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, skipped`]] : []),
   ];
   return h("div", { class: "file-opened" },

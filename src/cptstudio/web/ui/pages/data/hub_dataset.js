@@ -17,7 +17,7 @@ import { NumberField } from "../../components/number_field.js";
 import { Skeleton } from "../../components/placeholders.js";
 import { JobProgress } from "../../components/progress.js";
 import { suggestedName } from "./add_corpus.js";
-import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
+import { BuildOptions, initialOptions, KindChoice, unreadable } from "./build_options.js";
 
 /** @typedef {import("./build_options.js").Options} Options */
 /** @typedef {{name: string, files: number, bytes: number, rows: number|null}} Split */
@@ -112,6 +112,7 @@ function Build({ dataset, taken, showCard }) {
   const wrongName = nameProblem(name, "corpus")
     || (taken.includes(name) ? `There is a corpus named ${name} already.` : "");
   const few = checkedNumber(rows, ROWS);
+  const talks = options["kind"] === "conversations";
   const build = () => run(async () => {
     const wrong = unreadable(options);
     if (wrong !== null) {
@@ -120,7 +121,7 @@ function Build({ dataset, taken, showCard }) {
     }
     const begun = await post("/api/hub/corpora", { ...options, name, id: dataset.id,
       revision: dataset.converted ? null : dataset.commit, configuration, split: split?.name, rows: few.number,
-      text_field: text });
+      ...(talks ? {} : { text_field: text }) });
     noteJob(begun);
     setStarted(begun);
   });
@@ -130,6 +131,7 @@ function Build({ dataset, taken, showCard }) {
       "Card") }, h("div", { class: "stack dataset-form" },
       h("p", {}, "License: ", h("strong", {}, dataset.license ?? "not named by its card"),
         ` · commit ${dataset.commit.slice(0, 8)}`, dataset.converted && " · the hub's own conversion to Parquet"),
+      h(KindChoice, { options, change: (next) => setOptions((now) => ({ ...now, ...next })) }),
       h("div", { class: "setting-grid" },
         h(Field, { label: "Configuration", control: (attributes) => h(Select, { ...attributes, value: configuration,
           choices: configurations.map((one) => [one.name, one.name]), onChoose: (one) => {
@@ -139,7 +141,7 @@ function Build({ dataset, taken, showCard }) {
         h(Field, { label: "Split", hint: split && sizeOf(split, beginning), control: (attributes) =>
           h(Select, { ...attributes, value: split?.name ?? "", choices: splits.map((one) => [one.name, one.name]),
             onChoose: setSplit }) }),
-        h(Field, { label: "Text field", hint: "The field that holds the text.", control: (attributes) =>
+        !talks && h(Field, { label: "Text field", hint: "The field that holds the text.", control: (attributes) =>
           texts.length === 0
             ? h("input", { ...attributes, type: "text", autocomplete: "off", spellcheck: false, value: text,
                 onInput: withValue(setField) })
@@ -152,7 +154,7 @@ function Build({ dataset, taken, showCard }) {
             onInput: withValue(setName) }) })),
       unseen !== null && h(Problem, { error: unseen }),
       beginning === null && unseen === null && h(Skeleton, { label: "Loading the first rows…", lines: 3 }),
-      h(Examples, { beginning, text }))),
+      !talks && h(Examples, { beginning, text }))),
     h("div", { class: "add-corpus" }, h(BuildOptions, { options, models, without: ["text_field"],
       change: (next) => setOptions((now) => ({ ...now, ...next })) })),
     error !== null && h(Problem, { error }),

@@ -2,7 +2,9 @@
 
 import { bytes, count, date, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
+import { BarTable } from "../../components/bar_table.js";
 import { Table } from "../../components/table.js";
+import { ReadAndLeftOut, Turns } from "./conversation_report.js";
 import { PRIVATE } from "./files.js";
 import { REASONS, statusTitle } from "./statuses.js";
 
@@ -41,6 +43,7 @@ import { REASONS, statusTitle } from "./statuses.js";
  *   text_bytes: {[language: string]: number}}|null=} languages
  * @property {{[kind: string]: number}|null=} private
  * @property {number=} conversations
+ * @property {import("./conversation_report.js").Talks|null=} talks
  * @property {number=} sectioned
  * @property {number=} recognized
  * @property {string|null=} recognized_by
@@ -64,7 +67,8 @@ import { REASONS, statusTitle } from "./statuses.js";
  * @property {string} path
  * @property {string} created
  * @property {string} fingerprint
- * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number,
+ * @property {{kind: "documents"|"conversations", prompt_column?: string|null, answer_column?: string|null,
+ *   text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number,
  *   include?: string[], mask?: string[], ocr?: boolean}} settings
  * @property {Report} report
  * @property {Tokenisation[]} tokenisations
@@ -80,12 +84,15 @@ const MOST_ROWS = 12;
 /** @param {{corpus: CorpusDetail}} props */
 export function ReportSections({ corpus }) {
   const { report } = corpus;
+  const talks = report.talks ?? null;
   return h("div", { class: "stack" },
     h("div", { class: "report" },
       h(Documents, { corpus }),
       h(Tokens, { stores: corpus.tokenisations }),
+      talks !== null && h(Turns, { talks }),
+      talks !== null && h(ReadAndLeftOut, { talks }),
       h(Cleaning, { corpus }),
-      h(Lengths, { histogram: report.length_histogram }),
+      talks === null && h(Lengths, { histogram: report.length_histogram }),
       h(Writing, { report })),
     h(Duplicates, { report }),
     h(Suspicious, { report }));
@@ -112,11 +119,12 @@ function Documents({ corpus }) {
   const total = Math.max(1, Object.values(report.text_bytes).reduce((sum, one) => sum + one, 0));
   const dedup = [settings.exact_dedup && "exact duplicates", settings.near_dedup && "near-duplicates"]
     .filter(Boolean).join(" and ");
+  const what = settings.kind === "conversations" ? "Conversations" : "Documents";
   return h("section", { class: "report-section", "aria-labelledby": "report-documents" },
-    h("h2", { id: "report-documents" }, "Documents"),
+    h("h2", { id: "report-documents" }, what),
     h(BarTable, { caption: `${integer(report.source_files)} ${report.source_files === 1 ? "file" : "files"}, `
       + `${problemsInWords(report)}`,
-      columns: ["Split", "Documents", "Text", "Share"],
+      columns: ["Split", what, "Text", "Share"],
       bars: statuses.map((status) => ({
         label: statusTitle(status),
         values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0),
@@ -130,7 +138,9 @@ function Documents({ corpus }) {
     h("p", { class: "hint" },
       `Split by content: ${percent(settings.validation)} validation, ${percent(settings.test)} test. `,
       dedup === "" ? "Duplicates are kept. " : `Removed ${dedup}. `,
-      `Text field: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`),
+      settings.kind === "documents" ? `Text field: ${settings.text_field}. `
+        : settings.prompt_column ? `Columns: ${settings.prompt_column} and ${settings.answer_column}. ` : "",
+      `Built ${date(Date.parse(corpus.created) / 1000)}.`),
     (corpus.given.hub ?? []).map((one) => h("p", { key: `${one.id}-${one.configuration}-${one.split}`,
       class: "hint break" },
       `From the hub: ${one.id}, ${one.configuration}, ${one.split}, commit ${one.commit.slice(0, 8)}; `
@@ -164,8 +174,8 @@ function Cleaning({ corpus }) {
       h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
     (report.conversations ?? 0) > 0 && h("p", { class: "notice" },
-      `Skipped chat records: ${count(report.conversations ?? 0)}. To include them, rebuild with “Read conversations as `
-        + "text”."),
+      `Skipped chat records: ${count(report.conversations ?? 0)}. To fine-tune on them, build a corpus of `
+        + "conversations. To read them as text, rebuild with “Read conversations as text”."),
     (report.recognized ?? 0) > 0 && h("p", {}, `Pages read with OCR: ${count(report.recognized ?? 0)} `
       + `(${report.recognized_by ?? ""}).`),
     (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Image pages with little or no text: "
@@ -272,31 +282,4 @@ function Suspicious({ report }) {
     h("p", {}, kinds.map(([kind, documents]) => `${count(documents)} with ${kind}`).join(", "), "."),
     h("ul", { class: "finding-list" }, report.suspicious.slice(0, MOST_ROWS).map((one) =>
       h("li", { key: one.document }, h("span", { class: "name" }, one.label), ": ", one.reason))));
-}
-
-/**
- * @typedef {object} Bar
- * @property {string} label
- * @property {string[]} values as texts, one for each column
- * @property {number} size what the bar shows
- */
-
-/**
- * @param {{caption: string, columns: readonly string[], bars: readonly Bar[]}} props
- * columns: headings of the label and of each value
- */
-function BarTable({ caption, columns, bars }) {
-  const largest = Math.max(...bars.map((bar) => bar.size), Number.MIN_VALUE);
-  return h("table", { class: "bars" },
-    h("caption", {}, caption),
-    h("thead", {}, h("tr", {},
-      columns.map((column, index) => h("th", { key: column, scope: "col", class: index === 0 ? "" : "figure" },
-        column)),
-      h("td", { class: "bar-cell" }))),
-    h("tbody", {}, bars.map((bar) => h("tr", { key: bar.label },
-      h("th", { scope: "row" }, bar.label),
-      bar.values.map((value, index) => h("td", { key: index, class: "figure" }, value)),
-      h("td", { class: "bar-cell" }, h("svg", { class: "bar", "aria-hidden": "true", viewBox: "0 0 100 8",
-        preserveAspectRatio: "none" },
-        h("rect", { width: bar.size === 0 ? 0 : Math.max(0.75, (100 * bar.size) / largest), height: 8 })))))));
 }
