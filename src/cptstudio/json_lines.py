@@ -131,6 +131,22 @@ def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
     return JsonLines(records, damaged, offset)
 
 
+def located_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a file's complete, valid lines, each with its byte offset.
+
+    One at a time, so that a file of any length takes the memory of a line. Damaged lines are left
+    out. A file that is not there is empty.
+
+    Raises:
+        UnusableFileError: it is no regular file, or larger than any file of rows is.
+    """
+    begin = 0
+    for end, record in _parsed_lines(path, 0):
+        if isinstance(record, dict):
+            yield begin, record
+        begin = end
+
+
 def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
     """Return the one-based numbers of the lines that hold no JSON object, each with the reason.
 

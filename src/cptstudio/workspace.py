@@ -233,6 +233,11 @@ class Workspace:
         return self.root / "facts"
 
     @property
+    def studies(self) -> Path:
+        """What corpora were made of that were written from other corpora, one folder each."""
+        return self.root / "study"
+
+    @property
     def private(self) -> Path:
         """The studio's own files, readable by the user alone."""
         return self.root / _PRIVATE
@@ -244,6 +249,10 @@ class Workspace:
     def corpus(self, name: str) -> Path:
         """Return the directory of the corpus with this name."""
         return self.corpora / check_name(name, "corpus")
+
+    def study(self, name: str) -> Path:
+        """Return the directory of what was written for the corpus with this name."""
+        return self.studies / check_name(name, "corpus")
 
     def base_model(self, name: str) -> Path:
         """Return the directory of the local base model with this name."""

@@ -57,6 +57,10 @@ class OddServer:
                     self.left.set()
                     return
 
+    def send_json(self, to: socket.socket, answer: object) -> bool:
+        """Answer with status 200; the connection stays."""
+        return _send(to, 200, json.dumps(answer).encode())
+
     def _do(self, to: socket.socket, model: str, count: int, body: dict[str, Any]) -> bool:
         """Answer as the model's name says; returns whether the connection stays."""
         if model == "hangs":
@@ -154,10 +158,11 @@ def _read(connection: socket.socket) -> tuple[dict[str, str], dict[str, Any]] | 
 
 
 @contextmanager
-def odd_server() -> Iterator[OddServer]:
+def odd_server(server: OddServer | None = None) -> Iterator[OddServer]:
     """Run one until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = OddServer(listening.getsockname()[1])
+    server = server or OddServer()
+    server.port = listening.getsockname()[1]
     connections: list[socket.socket] = []
 
     def accept() -> None:

@@ -31,6 +31,7 @@ from cptstudio.cli import (
     report,
     runs,
     serve,
+    study,
     suite,
     train,
     workspace,
@@ -85,6 +86,7 @@ app.command("chat")(chat.chat)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(study.app, name="study")
 app.add_typer(remote.app, name="remote")
 app.command("report")(report.report)
 app.command("publish")(publish.publish)

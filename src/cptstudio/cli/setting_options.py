@@ -53,6 +53,8 @@ def _parameter(
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     default = field.get_default(call_default_factory=True)
     shown = False if default is None or default is False or default == () else str(default)
+    if isinstance(default, tuple) and default:
+        shown = ", ".join(map(str, default))
     if isinstance(default, Length):
         shown = default.words
     if default is True:

@@ -1,0 +1,225 @@
+"""An order of study texts: opened, so that it can be planned, written, checked and built."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio import durable
+from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.evaluation.references import ModelReference, resolve_reference
+from cptstudio.remote_endpoints.confirmed import RemoteEndpoint, find
+from cptstudio.study import templates
+from cptstudio.study.cost import Cost
+from cptstudio.study.folder import ASKED, FORMAT, MadeTexts, read_study
+from cptstudio.study.passages import CountTokens, estimated_tokens
+from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.strategies import chosen_strategies
+from cptstudio.study.tasks import Passage, Task, TaskMaker, passages_of
+from cptstudio.study.writers import EndpointWriter, ModelWriter, TemplateWriter, Writer
+from cptstudio.workspace import Workspace, check_name, check_new_name
+
+
+@dataclass(frozen=True)
+class StudyOrder:
+    """What is to be made.
+
+    Attributes:
+        name: of the new corpus, and of the folder in which its texts are kept.
+        corpus: name of the one that texts are made of.
+    """
+
+    workspace: Workspace
+    name: str
+    corpus: str
+    settings: StudySettings
+    writer: WriterChoice
+
+    @property
+    def folder(self) -> Path:
+        """Where its texts are kept."""
+        return self.workspace.study(self.name)
+
+    def check(self) -> None:
+        """Refuse what cannot be made, before anything is.
+
+        Raises:
+            UserError: names the field.
+        """
+        check_name(self.name, "corpus")
+        if self.corpus not in self.workspace.corpus_names():
+            raise UserError.at("corpus", f"There is no corpus {self.corpus!r} in this workspace.")
+        if (self.folder / ASKED).is_file():
+            former = read_study(self.folder)["corpus"]
+            if former != self.corpus:
+                raise UserError.at(
+                    "name",
+                    f"The texts of {self.name!r} are made of the corpus {former!r}. Choose another "
+                    "name.",
+                )
+        elif self.name in self.workspace.corpus_names():
+            raise UserError.at(
+                "name", f"There is already a corpus {self.name!r}. Choose another name."
+            )
+        check_new_name(self.workspace.corpus(self.name), "corpus")
+        self._check_writer()
+
+    def _check_writer(self) -> None:
+        kind = self.writer.kind
+        if kind == "templates":
+            wrong = [name for name in self.settings.strategies if name not in templates.CAN]
+            if wrong:
+                raise UserError.at(
+                    "strategies",
+                    f"Templates cannot write {', '.join(wrong)}: that takes a model. They can "
+                    f"write {', '.join(templates.CAN)}.",
+                )
+        elif self.writer.model is None:
+            raise UserError.at("writer", "Name the model that writes.")
+        if kind == "endpoint":
+            if self.writer.endpoint is None:
+                raise UserError.at("writer", "Name an endpoint that you confirmed.")
+            self.endpoint()
+        elif kind == "model":
+            self.reference()
+
+    def endpoint(self) -> RemoteEndpoint:
+        """Return the endpoint that writes.
+
+        Raises:
+            UserError: it was not confirmed.
+        """
+        assert self.writer.endpoint is not None
+        return find(self.workspace, self.writer.endpoint)
+
+    def reference(self) -> ModelReference:
+        """Return the model of this machine that writes.
+
+        Raises:
+            UserError: there is no such model.
+        """
+        assert self.writer.model is not None
+        return resolve_reference(self.writer.model, self.workspace)
+
+    def cost(self) -> Cost:
+        """Return a sum that is to be counted."""
+        if self.writer.kind != "endpoint":
+            return Cost()
+        endpoint = self.endpoint()
+        return Cost(endpoint.price_in, endpoint.price_out)
+
+    def note(self) -> None:
+        """Keep what is asked for, in the place of what was asked before."""
+        asked = {
+            "format": FORMAT,
+            "corpus": self.corpus,
+            "settings": self.settings.model_dump(mode="json"),
+            "writer": self.writer.model_dump(mode="json"),
+            "asked": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        durable.write_json(self.folder / ASKED, asked)
+
+
+class OpenStudy:
+    """An order with its corpus, its writer and what was written already.
+
+    Attributes:
+        made: every text that was written, of this order or of former ones.
+        source: the corpus that texts are made of.
+    """
+
+    def __init__(self, order: StudyOrder, writer: Writer, tokens: CountTokens) -> None:
+        self.order = order
+        self.settings = order.settings
+        self.writer = writer
+        self.tokens = tokens
+        self.source: Corpus = open_corpus(order.workspace.corpus(order.corpus))
+        self.made = MadeTexts(order.folder)
+        by_rules = order.writer.kind == "templates"
+        self.maker = TaskMaker(order.settings, writer.identity, by_rules=by_rules)
+
+    def passages(self) -> Iterator[Passage]:
+        """Yield the passages, each time anew."""
+        return passages_of(self.source, self.settings, self.tokens)
+
+    def lists(self) -> Iterator[Task]:
+        """Yield what is asked before the texts are known."""
+        if any(one.kind == "pairs" for one in chosen_strategies(self.settings.strategies)):
+            for passage in self.passages():
+                yield from self.maker.lists(passage)
+
+    def texts_of(self, passage: Passage) -> Iterator[Task]:
+        """Yield the texts of a passage."""
+        return self.maker.texts(passage, self._listed)
+
+    def texts(self) -> Iterator[Task]:
+        """Yield all texts, in their order in the corpus."""
+        for passage in self.passages():
+            yield from self.texts_of(passage)
+
+    def _listed(self, task: Task) -> str | None:
+        record = self.made.read(task.key)
+        return None if record is None else str(record["text"])
+
+
+@contextmanager
+def opened(
+    order: StudyOrder,
+    told: Callable[[float, str], None] = lambda seconds, why: None,
+    *,
+    fast_blas: bool = True,
+) -> Iterator[OpenStudy]:
+    """Open an order.
+
+    Args:
+        told: called when an endpoint has to be waited for, with seconds and reason.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    order.check()
+    kind = order.writer.kind
+    tokens: CountTokens = estimated_tokens
+    writer: Writer
+    if kind == "templates":
+        writer = TemplateWriter()
+    elif kind == "model":
+        reference = order.reference()
+        tokenizer = load_tokenizer(reference.model)
+        tokens = lambda text: len(tokenizer.encode_batch([text])[0])  # noqa: E731
+        writer = ModelWriter(reference, order.workspace, fast_blas=fast_blas)
+    else:
+        assert order.writer.model is not None
+        parallel = order.settings.parallel
+        writer = EndpointWriter(order.endpoint(), order.writer.model, parallel, told)
+    try:
+        study = OpenStudy(order, writer, tokens)
+        try:
+            yield study
+        finally:
+            study.made.close()
+    finally:
+        writer.close()
+
+
+def record_of(task: Task, written: Any, writer: str) -> dict[str, Any]:
+    """Return a text as it is kept, with where it came from."""
+    return {
+        "key": task.key,
+        "text": written.text,
+        "finish": written.finish,
+        "problem": written.problem,
+        "tokens_in": written.tokens_in,
+        "tokens_out": written.tokens_out,
+        "seconds": round(written.seconds, 3),
+        "strategy": task.strategy.name,
+        "lists": task.lists,
+        "writer": writer,
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

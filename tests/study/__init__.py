@@ -1,0 +1,1 @@
+"""Study texts: written, checked, kept by their inputs."""

@@ -1,0 +1,50 @@
+"""A real endpoint that writes true texts of the passages that it gets, and can fall silent."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from cptstudio.study import templates
+from tests.remote_endpoints.odd_server import OddServer, said
+
+
+@dataclass
+class WritingServer(OddServer):
+    """Writes like the templates; the text number `silent_at` never comes.
+
+    Attributes:
+        silent: somebody waits for that text.
+        texts: how many were written.
+    """
+
+    silent_at: int | None = None
+    silent: threading.Event = field(default_factory=threading.Event)
+    texts: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def _do(self, to: socket.socket, model: str, count: int, body: dict[str, Any]) -> bool:
+        if model != "writer":
+            return super()._do(to, model, count, body)
+        asked = body["messages"][-1]["content"]
+        passage = asked.partition("Passage:\n")[2]
+        with self.lock:
+            if self.silent_at is not None and self.texts >= self.silent_at:
+                self.silent.set()
+                silent = True
+            else:
+                self.texts += 1
+                silent = False
+        if silent:
+            while to.recv(4096):
+                pass
+            return False
+        if "one a line" in asked and "at most 12" in asked:
+            text = "- Marn\n- Zorbia\n- Atlantis"
+        else:
+            wording = int(hashlib.sha256(asked.encode()).hexdigest()[:4], 16)
+            text = templates.write("paraphrase", passage, wording, body["seed"], ("", ""))
+        return self.send_json(to, said(f"Sure! Here it is:\n\n{text}"))
