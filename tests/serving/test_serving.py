@@ -9,9 +9,12 @@ from typing import Any
 import openai
 import pytest
 
+from cptstudio.errors import UserError
 from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling
 from cptstudio.evaluation.references import resolve_reference
+from cptstudio.remote_endpoints.chat import ChatClient
+from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.serving.endpoints import Endpoints
 from cptstudio.serving.facts import EndpointFacts
 from cptstudio.workspace import Workspace
@@ -27,6 +30,24 @@ SAYS: Any = [{"role": "user", "content": "hello there"}]
 def client(endpoints: Endpoints, chatty: EndpointFacts) -> openai.OpenAI:
     assert chatty.state == "ready", chatty.reason
     return openai.OpenAI(base_url=chatty.address, api_key=endpoints.key(), max_retries=0)
+
+
+def test_our_own_client_of_endpoints_of_others_asks_it(
+    endpoints: Endpoints,
+    chatty: EndpointFacts,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OWN_API_KEY", str(endpoints.key()))
+    choices = EndpointChoices(address=chatty.address, key="environment", variable="OWN_API_KEY")
+    found = confirm(workspace, choices, f"127.0.0.1:{chatty.port}")
+    with ChatClient(found, "chatty") as client:
+        answer = client.write(SAYS, max_tokens=8, temperature=0.5, top_p=0.9, seed=3)
+        assert client.write(SAYS, max_tokens=8, temperature=0.5, top_p=0.9, seed=3) == answer
+    assert (answer.finish, answer.tokens_out, client.left_out) == ("length", 8, {})
+    monkeypatch.setenv("OWN_API_KEY", "another")
+    with ChatClient(found, "chatty") as client, pytest.raises(UserError, match="a key that it"):
+        client.write(SAYS)
 
 
 def test_greedy_texts_are_those_of_the_playground(

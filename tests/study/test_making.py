@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cptstudio.cli.workspace_check import check_workspace
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
@@ -91,6 +92,7 @@ def test_a_corpus_by_templates_and_where_each_document_came_from(workspace: Work
     assert (
         source.documents.records["status"][[one["study"]["document"] for one in texts]].max() == 0
     )
+    assert check_workspace(workspace) == []
     again = run(request(workspace, "by-rules"))
     assert again["kept"] == made["kept"]
     assert open_corpus(workspace.corpus("by-rules")).manifest.version == corpus.manifest.version

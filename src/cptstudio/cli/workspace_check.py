@@ -31,6 +31,7 @@ from cptstudio.runs.launching import private_folder
 from cptstudio.runs.locks import is_held
 from cptstudio.runs.run import Run, describe
 from cptstudio.serving import records as endpoint_records
+from cptstudio.study.folder import TEXTS, read_study
 from cptstudio.training.run_integrity import check_config, check_model
 from cptstudio.web.series.disk_cache import kept_runs, path_of
 from cptstudio.workspace import BUILD_LOCK, NAME_PATTERN, Workspace, is_never_built
@@ -87,6 +88,8 @@ def _parts(workspace: Workspace) -> Iterator[tuple[Any, ...]]:
         yield path, _model, path
     for path in _folders(workspace.facts):
         yield path, _ledger, path
+    for path in _folders(workspace.studies):
+        yield path, _study, path
     yield workspace.root / "suites", _suites, workspace
     yield workspace.root / "reports", _reports, workspace
     for path in _folders(workspace.private / endpoint_records.FOLDER):
@@ -191,6 +194,13 @@ def _corpus(path: Path) -> Iterator[str]:
 def _ledger(path: Path) -> Iterator[str]:
     yield from _leftovers(path)
     yield from open_ledger(path).problems
+
+
+def _study(path: Path) -> Iterator[str]:
+    yield from _leftovers(path)
+    read_study(path)
+    # A line that a kill tore is no loss: that text is written again.
+    yield from _lines(path / TEXTS)
 
 
 def _versions(corpus: Corpus, at_work: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 
@@ -20,7 +20,6 @@ Reason = Literal[
     "another language", "invented names or numbers", "nothing of its passage",
     "words a ledger question",
 ]  # fmt: skip
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 _THOUGHTS: Final = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.I)
 _OPENING: Final = re.compile(

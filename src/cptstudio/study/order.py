@@ -55,6 +55,13 @@ class StudyOrder:
         check_name(self.name, "corpus")
         if self.corpus not in self.workspace.corpus_names():
             raise UserError.at("corpus", f"There is no corpus {self.corpus!r} in this workspace.")
+        source = open_corpus(self.workspace.corpus(self.corpus))
+        if source.manifest.settings.kind != "documents":
+            raise UserError.at(
+                "corpus",
+                f"{self.corpus!r} is a corpus of {source.manifest.settings.kind}. Choose one of "
+                "documents.",
+            )
         if (self.folder / ASKED).is_file():
             former = read_study(self.folder)["corpus"]
             if former != self.corpus:

@@ -108,8 +108,8 @@ _ORDINARY_AT_THE_FRONT: Final = """
     solution somebody sometime soon sorry sort sound special spend stand start started state
     statement statements stay stop stories story strange strangely stranger strong student study
     suddenly summarize sums sure surprisingly system systems talk teach teacher teachers tell
-    terminology theory thereby thinking thoughts thousands time times tip today tomorrow tools top total
-    tourists town townspeople track trade tradition traditionally train translate transport
+    terminology theory thereby thinking thoughts thousands time times tip today tomorrow tools top
+    total tourists town townspeople track trade tradition traditionally train translate transport
     travel travelers travellers treat try turn two type types typical typically ultimately
     understand understanding undoubtedly unfortunately unique unlike upper use useful users
     valuable various vast view viewed villagers visit visitors vital wait walk want war watch

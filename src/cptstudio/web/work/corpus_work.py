@@ -320,11 +320,17 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> Deleted:
     try:
         # A build from a terminal is no job of this server.
         with only_builder(folder):
-            return deletions.discard(studio, "corpus", name, [folder])
+            return deletions.discard(studio, "corpus", name, [folder, *_study_of(studio, name)])
     except FileNotFoundError:
         raise NotFound(f"There is no corpus {name!r} in this workspace.") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be deleted: {error.strerror}.") from None
+
+
+def _study_of(studio: Studio, name: str) -> list[Path]:
+    """The texts that a corpus was built from, where they were written for it."""
+    folder = studio.workspace.study(name)
+    return [folder] if folder.is_dir() else []
 
 
 def _uses(config: Any, name: str) -> bool:
