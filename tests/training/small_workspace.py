@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.settings import parse_settings
 from cptstudio.training.prepare import prepare_run
 from cptstudio.workspace import Workspace
+from tests.chat_models import CHATML
+from tests.template_models import build_conversations
 from tests.toy_models import make_toy_model, text_sample
 
 DOMAIN, GENERAL = "domain", "general"
+CHAT, TALK = "chat", "talk"
 
 
 def make_workspace(root: Path, architecture: str = "llama-tied") -> Workspace:
@@ -35,6 +39,24 @@ def make_workspace(root: Path, architecture: str = "llama-tied") -> Workspace:
             model_path=model,
         )
     return workspace
+
+
+def add_conversations(workspace: Workspace) -> None:
+    """Add the corpus "talk", and the model "chat", which is "toy" with a chat template."""
+    model = workspace.base_model(CHAT)
+    if model.exists():
+        return
+    shutil.copytree(workspace.base_model("toy"), model)
+    (model / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    talks = [
+        [
+            turn
+            for k in range(1 + n % 3)
+            for turn in (("user", f"What is {n} and {k}?"), ("assistant", f"It is {n + k}."))
+        ]
+        for n in range(120)
+    ]
+    build_conversations(workspace.corpus(TALK), talks, model)
 
 
 def small_settings(**changes: Any) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from safetensors.numpy import load_file
 
 from cptstudio.run_files import checkpoints_of, read_result
 from cptstudio.workspace import Workspace
-from tests.training.small_workspace import prepare
+from tests.training.small_workspace import CHAT, GENERAL, TALK, add_conversations, prepare
 from tests.training.trainer_process import held_rows, kill_after_rows, run
 
 STEPS = 24
-IN_EVERY_TEST = ("full-muon-blocks", "lora-adamw")
+IN_EVERY_TEST = ("full-muon-blocks", "lora-conversations")
 CASES = {
     "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
     # As long contexts are trained.
@@ -26,6 +26,17 @@ CASES = {
         "compute": {"long_attention": True, "gradient_checkpointing": True},
     },
     "lora-adamw": {
+        "method": {"kind": "lora", "rank": 4, "dropout": 0.2},
+        "optimizer": {"learning_rate": 1e-2},
+    },
+    # Rows of conversations, of which the answers count, and of plain text, of which all does.
+    "lora-conversations": {
+        "model": {"path": CHAT},
+        "data": {
+            "corpora": [{"name": TALK}, {"name": GENERAL, "role": "replay"}],
+            "replay_share": 0.25,
+            "sequence_length": 64,
+        },
         "method": {"kind": "lora", "rank": 4, "dropout": 0.2},
         "optimizer": {"learning_rate": 1e-2},
     },
@@ -76,6 +87,8 @@ def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
         "guards": {"spike_window": 16},
         **CASES[case],
     }
+    if case == "lora-conversations":
+        add_conversations(workspace)
     whole = prepare(workspace, f"whole-{case}", **changes)
     status, output = run(whole)
     assert status == 0, output
