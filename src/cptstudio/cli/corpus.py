@@ -35,6 +35,7 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
+    from cptstudio.corpus.listed import SamplePart
     from cptstudio.corpus.sources import Source
 
 app = typer.Typer(
@@ -262,6 +263,8 @@ def sample(
 ) -> None:
     """Print training sequences as text, with document boundaries marked.
 
+    Of conversations only the answers count in the loss: they stand between ⟦ and ⟧.
+
     Example: `cpt-studio corpus sample notes --model my-model --sequences 2 --packing decompose`
     """
     from cptstudio.corpus.row_samples import sample_rows
@@ -293,7 +296,18 @@ def sample(
                 f"of {part.tokens:,} ──[/]",
                 soft_wrap=True,
             )
-            console.print(escape(part.text), soft_wrap=True)
+            console.print(escape(_marked(part)), soft_wrap=True)
+
+
+def _marked(part: SamplePart) -> str:
+    """A part's text, with what counts in the loss between ⟦ and ⟧ where not all of it does."""
+    if part.counted is None:
+        return part.text
+    text, at = "", 0
+    for start, stop in part.counted:
+        text += f"{part.text[at:start]}⟦{part.text[start:stop]}⟧"
+        at = stop
+    return text + part.text[at:]
 
 
 @app.command("list")

@@ -188,8 +188,49 @@ def _private(manifest: CorpusManifest) -> list[str]:
     return [f"  Personal data found: {told}{how if open_kinds else ''}"]
 
 
+def _conversation_lines(manifest: TokenManifest) -> list[str]:
+    """How conversations became tokens, in sentences."""
+    facts = manifest.conversations
+    if facts is None:
+        return []
+    counted = sum((manifest.counted or {}).values())
+    share = counted / max(1, sum(manifest.tokens.values()))
+    found = [
+        f"Chat template {facts.template[:12]}: {facts.answers:,} answers count, {counted:,} tokens "
+        f"({share:.0%}), each with the token that ends it"
+        f"{f' ({facts.end})' if facts.end else ''}."
+    ]
+    if facts.by_answer:
+        part = facts.by_answer / (facts.whole + facts.by_answer)
+        found.append(
+            f"{facts.by_answer:,} conversations ({part:.0%}) have a text for each answer, because "
+            "the template writes earlier turns differently later on. Their answers cost more to "
+            "train on."
+        )
+    found += [
+        f"{one.answers:,} answers are left out: {one.reason}"
+        f"{f' ({one.detail})' if one.detail else ''}. First: conversation {one.example + 1:,}."
+        for one in facts.refused
+    ]
+    if facts.reasoning_left_out:
+        found.append(
+            f"The template does not write the reasoning of {facts.reasoning_left_out:,} answers."
+        )
+    if facts.straddling:
+        found.append(
+            f"{facts.straddling:,} tokens lie across an answer's beginning and do not count."
+        )
+    if facts.turns_after:
+        found.append(f"{facts.turns_after:,} turns after the last answer are left out.")
+    if facts.date:
+        found.append(f"The template writes today's date; here it is always {facts.date}.")
+    return found
+
+
 def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
-    tokens, size = sum(manifest.tokens.values()), sum(manifest.text_bytes.values())
+    # Of conversations the bytes are those of the answers, and so are the tokens to compare.
+    counted = manifest.tokens if manifest.counted is None else manifest.counted
+    tokens, size = sum(counted.values()), sum(manifest.text_bytes.values())
     return {
         "tokenizer": name,
         "vocabulary_size": manifest.tokenizer.vocabulary_size,
@@ -201,7 +242,10 @@ def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
         "inexact_cuts": manifest.inexact_cuts,
         "unknown_tokens": manifest.unknown_tokens,
         "loss": manifest.loss.model_dump(mode="json") if manifest.loss else None,
-        "notes": loss_lines(manifest.loss, manifest.unknown_tokens) if manifest.loss else [],
+        "notes": [
+            *(loss_lines(manifest.loss, manifest.unknown_tokens) if manifest.loss else ()),
+            *_conversation_lines(manifest),
+        ],
     }
 
 

@@ -17,6 +17,7 @@ from cptstudio.corpus.corpus import HeldOutDocument
 from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.corpus.tokenizer_identity import identify
 from cptstudio.corpus.tokenizer_loss import (
     SAMPLE_CHARACTERS,
     SAMPLE_TEXTS,
@@ -74,6 +75,10 @@ class Measuring:
         loaded: LoadedModel | None = None
         for one in self.sets:
             inputs = {**identity, **self._how(one)}
+            if one.corpus is not None and one.corpus.manifest.settings.kind == "conversations":
+                # Which chat template a folder has is no part of its weights' identity.
+                loaded = loaded or load()
+                inputs["template"] = identify(loaded.path).template
             measured = self.results.find(inputs)
             if measured is None or not _is_whole(measured):
                 loaded = loaded or load()

@@ -447,7 +447,8 @@ def _about_model(plan: Plan) -> list[Finding]:
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
         manifest = corpus.token_store(plan.tokenizer_hash).manifest
         size = manifest.text_bytes.get("train", 0)
-        density = manifest.tokens.get("train", 0) / size if size else 0.0
+        counted = manifest.tokens if manifest.counted is None else manifest.counted
+        density = counted.get("train", 0) / size if size else 0.0
         if use.role == "domain" and density > FALLBACK_TOKENS_PER_BYTE:
             found.append(
                 Finding(

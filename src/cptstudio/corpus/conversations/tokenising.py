@@ -24,6 +24,8 @@ from cptstudio.corpus.tokenizer_loss import TokenizerLoss
 from cptstudio.errors import UserError
 
 STRADDLED: Final = "no token of it lies wholly inside the answer"
+_DETAIL: Final = 200
+"""Characters of a template's own words that are kept."""
 _AT_ONCE: Final = 64
 _BYTES_AT_ONCE: Final = 1 << 20
 
@@ -112,7 +114,7 @@ class _Tally:
 
     def refuse(self, reason: str, number: int, detail: str) -> None:
         self.refused[reason] += 1
-        self.examples.setdefault(reason, (number, detail))
+        self.examples.setdefault(reason, (number, detail[:_DETAIL]))
 
     def facts(self, template: ModelTemplate, end: str | None) -> ConversationFacts:
         return ConversationFacts(

@@ -10,7 +10,7 @@ import { GoTo } from "./go_to.js";
 
 /**
  * @typedef {{document: number, label: string, start: number, stop: number, tokens: number, text: string,
- *   shortened: boolean}} Part
+ *   shortened: boolean, counted: [number, number][]|null}} Part counted: spans of characters; null for all
  */
 /** @typedef {{batch: number, row: number, length: number, parts: Part[]}} Row */
 
@@ -60,7 +60,9 @@ export function RowsView({ corpus, tokenised, documents }) {
   return h("div", { class: "rows-view", "aria-busy": busy ? "true" : "false" },
     h("p", { class: "hint" },
       "Training sequences in the order a run with seed 0 sees them. Headers show where each document starts or "
-        + "continues."),
+        + "continues."
+        + (page?.rows.some((row) => row.parts.some((part) => part.counted !== null))
+          ? " Only the marked text counts in the loss: the answers, each with the token that ends it." : "")),
     h("div", { class: "rows-controls" },
       choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]),
         (value) => setQuery({ model: value, row: null })),
@@ -99,8 +101,27 @@ function RowText({ row, document }) {
       class: part.document === document ? "row-part row-part-sought" : "row-part" },
       h("p", { class: "row-boundary" }, h("span", { class: "name" }, part.label), h("span", {}, boundaryInWords(part))),
       // A long one scrolls, which must work by the keyboard, too.
-      h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, part.text),
+      h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, piecesOf(part)),
       part.shortened && h("p", { class: "hint" }, "Preview truncated."))));
+}
+
+/**
+ * A part's text, with what counts marked.
+ * @param {Part} part
+ */
+function piecesOf(part) {
+  if (part.counted === null) return part.text;
+  // Places are counted in characters, of which some are two units in a string here.
+  const characters = [...part.text];
+  const pieces = [];
+  let at = 0;
+  for (const [start, stop] of part.counted) {
+    if (start >= characters.length) break;
+    pieces.push(characters.slice(at, start).join(""),
+      h("mark", { class: "row-counted", key: start }, characters.slice(start, stop).join("")));
+    at = stop;
+  }
+  return [...pieces, characters.slice(at).join("")];
 }
 
 /** @param {Part} part */
