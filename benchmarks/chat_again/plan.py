@@ -30,12 +30,12 @@ class Scale:
     tokens: int
     context: int = 128
     rows: int = 4
-    scored_bytes: int = 40_000
+    scored_bytes: int = 10_000
     max_tokens: int = 200
     documents: int | None = None
 
 
-FULL = Scale(base_tokens=24_000, tokens=20_000)
+FULL = Scale(base_tokens=24_000, tokens=10_000)
 QUICK = Scale(base_tokens=2_000, tokens=2_000, scored_bytes=3_000, max_tokens=16, documents=60)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cptstudio.evaluation.chat_again import STRENGTHS, ChatMeasured
 from cptstudio.evaluation.merging import SHARES
 from cptstudio.evaluation.model_requests import Measured
 from cptstudio.lm.chat_format import TAGS
@@ -29,6 +30,8 @@ def test_what_the_pages_compute() -> None:
         ),
         "MEASURED_SCHEMA": json.dumps(Measured.model_json_schema()),
         "ANSWER_TAGS": json.dumps(TAGS),
+        "CHAT_SCHEMA": json.dumps(ChatMeasured.model_json_schema()),
+        "USUAL_STRENGTHS": ", ".join(f"{strength:g}" for strength in STRENGTHS),
         "USUAL_SHARES": ", ".join(f"{share:g}" for share in SHARES),
     }
     ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | schemas)

@@ -183,9 +183,17 @@ def _table(result: dict[str, Any]) -> Table:
     for point in asked:
         cells = [_share(point["habits"][key]) for key, _ in _SHARES]
         if with_gain:
-            cells.append(f"{point['gain_kept']:.0%}")
-        table.add_row(escape(point["label"]), *cells)
+            # Not "-0%".
+            cells.append(f"{round(point['gain_kept'], 2) + 0.0:.0%}")
+        table.add_row(escape(_name(point)), *cells)
     return table
+
+
+def _name(point: dict[str, Any]) -> str:
+    """What a row is called: the long label of a sum would leave no room for its figures."""
+    if point["way"] == "difference":
+        return f"trained + {point['share']:g} * difference"
+    return f"{point['label']} ({point['way']})" if point["way"] != "model" else point["label"]
 
 
 def _share(estimate: dict[str, Any] | None) -> str:

@@ -94,7 +94,7 @@ def again_request(
         "kind": "chat-again",
         "title": f"Chat again: {trained.label} with {instruct.label}",
         "trained": trained.label,
-        "instruct": str(instruct.model),
+        "instruct": instruct.label,
         "points": points,
         **_measured(measured, corpora),
         "roles": roles_in(trained.run, [corpus["name"] for corpus in corpora]),
@@ -141,18 +141,20 @@ def suggested(points: Sequence[dict[str, Any]]) -> str | None:
     """Return the label of the way to chat again that is suggested, or None.
 
     Of those that keep four fifths of the gain (all, where the gain is not known), the one whose
-    share of answers that keep the template and share of instructions followed are highest in sum.
+    share of answers that keep the template and share of instructions followed are highest in sum;
+    none where that is no more than the trained model's.
     """
+    trained = next((point for point in points if point["way"] == "trained"), None)
+    if trained is None:
+        return None
     ways = [
         point
         for point in points
         if point["way"] in ("difference", "model")
-        and point["habits"] is not None
         and (point["gain_kept"] is None or point["gain_kept"] >= LEAST_GAIN_KEPT)
+        and _rank(point)[0] > _rank(trained)[0]
     ]
-    if not any(point["way"] == "trained" for point in points) or not ways:
-        return None
-    return str(max(ways, key=_rank)["label"])
+    return str(max(ways, key=_rank)["label"]) if ways else None
 
 
 def _rank(point: dict[str, Any]) -> tuple[float, ...]:

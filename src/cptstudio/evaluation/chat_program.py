@@ -30,6 +30,7 @@ from cptstudio.evaluation.documents import open_sets
 from cptstudio.evaluation.figures import summary
 from cptstudio.evaluation.habits.identity import asking_identity
 from cptstudio.evaluation.habits.kept import HabitMeasuring
+from cptstudio.evaluation.habits.prompts import built_in
 from cptstudio.evaluation.measuring import Measuring
 from cptstudio.evaluation.merged_points import (
     MadePoint,
@@ -98,6 +99,14 @@ def measure_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, 
         "context_length": context,
         "max_tokens": request["max_tokens"],
         "points": found,
+        "prompts": [
+            {
+                "id": prompt.id,
+                "kind": prompt.kind,
+                "text": "\n\n".join(message["content"] for message in prompt.messages),
+            }
+            for prompt in built_in().prompts
+        ],
         "suggested": suggested(found),
         "saved": str(target) if target else None,
         "saved_point": save["point"] if save else None,

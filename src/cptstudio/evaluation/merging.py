@@ -95,6 +95,7 @@ def merge_request(
         raise UserError.at("save", f"Only one merged model can be saved at a time, not {count}.")
     return {
         "title": title,
+        "instruct": instruct.label if instruct is not None else None,
         "points": [point.request() for point in points],
         "corpora": list(corpora),
         "roles": roles_in(run, [corpus["name"] for corpus in corpora]),

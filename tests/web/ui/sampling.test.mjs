@@ -60,4 +60,8 @@ test("what is measured on held-out text has the server's bounds and usual values
   assert.deepEqual([heldOut.CONTEXT, heldOut.STRIDE], [ofWindows("context_length"), ofWindows("stride")]);
   assert.equal(heldOut.USUAL_BYTES, measured.max_bytes.default);
   assert.equal(heldOut.USUAL_SHARES, process.env["USUAL_SHARES"]);
+  const chat = JSON.parse(process.env["CHAT_SCHEMA"] ?? "{}").properties.max_tokens;
+  assert.deepEqual(heldOut.ANSWER_TOKENS, { whole: true, least: chat.minimum, most: chat.maximum, unit: chat.unit });
+  assert.equal(heldOut.USUAL_ANSWER_TOKENS, chat.default);
+  assert.equal(heldOut.USUAL_STRENGTHS, process.env["USUAL_STRENGTHS"]);
 });

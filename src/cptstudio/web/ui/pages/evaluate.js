@@ -5,6 +5,7 @@ import { PageHeader } from "../components/layout.js";
 import { Tabs } from "../components/tabs.js";
 import { h } from "../lib/preact.js";
 import { navigate, route } from "../lib/router.js";
+import { ChatView } from "./evaluate/chat_view.js";
 import { HeatView } from "./evaluate/heat_view.js";
 import { MergeView } from "./evaluate/merge_view.js";
 import { ResultsView } from "./evaluate/results_view.js";
@@ -24,6 +25,8 @@ const VIEWS = {
     says: "The same prompts, seed, and sampling for every model, so any difference comes from the models." },
   merge: { title: "Merge with base", content: MergeView, says: "Merging the trained model with its base often "
     + "keeps most of the gain and forgets less. Measure a few mix ratios, pick one, and save it." },
+  chat: { title: "Chat", content: ChatView, says: "Training on documents makes a model forget how to chat: it no "
+    + "longer stops, repeats itself, ignores its template. Measure that, and bring it back." },
   questions: { title: "Questions", content: QuestionsView,
     says: "Multiple-choice and cloze questions from a file, scored by likelihood." },
 };

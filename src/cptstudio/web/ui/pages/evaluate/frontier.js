@@ -14,6 +14,18 @@ import { signedPercent } from "./figures.js";
  * @property {number} y bits per byte on the general set
  * @property {boolean=} gained whether the change on the domain set is sure
  * @property {boolean=} forgot whether the change on the general set is sure
+ * @property {[number, number]=} interval ends of y's interval
+ * @property {boolean=} apart not on the line through the others
+ */
+
+/**
+ * @typedef {object} Upwards
+ * @property {string} title of the axis
+ * @property {(value: number) => string} text
+ * @property {string} caption of the chart
+ * @property {string} words what it shows
+ * @property {string} hint how it is read
+ * @property {number} most what an axis ends at
  */
 
 const HEIGHT = 340;
@@ -63,10 +75,10 @@ export function frontierWords(spots, domain, general) {
 
 /**
  * @param {{spots: Spot[], domain: string, general: string, chosen: number | null,
- *   onChoose: (index: number) => void}} props
- * domain, general: names of the two sets
+ *   onChoose: (index: number) => void, upwards?: Upwards}} props
+ * domain, general: names of the two sets; upwards: what y is, where it is not bits per byte of the general set
  */
-export function Frontier({ spots, domain, general, chosen, onChoose }) {
+export function Frontier({ spots, domain, general, chosen, onChoose, upwards }) {
   const id = useId();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const [width, setWidth] = useState(640);
@@ -78,20 +90,23 @@ export function Frontier({ spots, domain, general, chosen, onChoose }) {
     return () => sized.disconnect();
   }, []);
   return h("figure", { class: "frontier", "aria-labelledby": `${id}-title` },
-    h("figcaption", {}, h("h3", { id: `${id}-title` }, "Gain vs. forgetting"),
-      h("p", { class: "hint" }, frontierWords(spots, domain, general))),
-    h("div", { ref: box, class: "frontier-box" }, h(Drawing, { spots, domain, general, chosen, onChoose, width })),
-    h("p", { class: "hint" }, "Lower left is better on both. Square: base; triangle: trained; "
+    h("figcaption", {}, h("h3", { id: `${id}-title` }, upwards?.caption ?? "Gain vs. forgetting"),
+      h("p", { class: "hint" }, upwards?.words ?? frontierWords(spots, domain, general))),
+    h("div", { ref: box, class: "frontier-box" },
+      h(Drawing, { spots, domain, general, chosen, onChoose, width, upwards })),
+    h("p", { class: "hint" }, upwards?.hint ?? "Lower left is better on both. Square: base; triangle: trained; "
       + "circles: merged. The table below has the same values; select a row to pick a model."));
 }
 
 /**
  * @param {{spots: Spot[], domain: string, general: string, chosen: number | null, onChoose: (index: number) => void,
- *   width: number}} props
+ *   width: number, upwards: Upwards | undefined}} props
  */
-function Drawing({ spots, domain, general, chosen, onChoose, width }) {
+function Drawing({ spots, domain, general, chosen, onChoose, width, upwards }) {
   const [x0, x1] = padded(spots.map((spot) => spot.x));
-  const [y0, y1] = padded(spots.map((spot) => spot.y));
+  const ends = spots.flatMap((spot) => [spot.y, ...(spot.interval ?? [])]);
+  const [y0, y1] = upwards ? [-0.06 * upwards.most, 1.08 * upwards.most] : padded(ends);
+  const value = upwards?.text ?? bits;
   const right = width - EDGE.right;
   const bottom = HEIGHT - EDGE.bottom;
   const x = (/** @type {number} */ value) => EDGE.left + ((value - x0) / (x1 - x0)) * (right - EDGE.left);
@@ -100,9 +115,9 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
   const up = ticksOf(y0, y1);
   const every = Math.ceil((across.ticks.length * 56) / (right - EDGE.left));
   const words = `${spots.length} points; `
-    + `${spots.map((spot) => `${spot.label}: ${bits(spot.x)} and ${bits(spot.y)}`).join("; ")}`;
+    + `${spots.map((spot) => `${spot.label}: ${bits(spot.x)} and ${value(spot.y)}`).join("; ")}`;
   return h("svg", { class: "frontier-drawing", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img",
-    "aria-label": `Bits per byte on ${domain} and on ${general}. ${words}` },
+    "aria-label": `Bits per byte on ${domain} and ${upwards?.title ?? `on ${general}`}. ${words}` },
     across.ticks.map((tick, at) => h("g", { key: `x${tick}` },
       h("line", { class: "frontier-grid", x1: x(tick), x2: x(tick), y1: EDGE.top, y2: bottom }),
       at % every === 0 && h("text", { class: "frontier-tick", x: x(tick), y: bottom + 18, "text-anchor": "middle" },
@@ -110,11 +125,14 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
     up.ticks.map((tick) => h("g", { key: `y${tick}` },
       h("line", { class: "frontier-grid", x1: EDGE.left, x2: right, y1: y(tick), y2: y(tick) }),
       h("text", { class: "frontier-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" },
-        tick.toFixed(up.decimals)))),
+        upwards ? upwards.text(tick) : tick.toFixed(up.decimals)))),
     h("text", { class: "frontier-axis", x: right, y: HEIGHT - 10, "text-anchor": "end" },
       `${short(domain)} (bits/byte)`),
-    h("text", { class: "frontier-axis", x: 4, y: 14 }, `${short(general)} (bits/byte)`),
-    h("polyline", { class: "frontier-line", points: spots.map((spot) => `${x(spot.x)},${y(spot.y)}`).join(" ") }),
+    h("text", { class: "frontier-axis", x: 4, y: 14 }, upwards?.title ?? `${short(general)} (bits/byte)`),
+    spots.map((spot) => spot.interval && h("line", { key: `i${spot.index}`, class: "frontier-interval", x1: x(spot.x),
+      x2: x(spot.x), y1: y(spot.interval[0]), y2: y(spot.interval[1]) })),
+    h("polyline", { class: "frontier-line", points: spots.filter((spot) => !spot.apart)
+      .map((spot) => `${x(spot.x)},${y(spot.y)}`).join(" ") }),
     spots.map((spot) => h("g", { key: spot.index,
       class: `frontier-spot frontier-${spot.kind}${spot.index === chosen ? " frontier-chosen" : ""}`,
       onClick: () => onChoose(spot.index) },

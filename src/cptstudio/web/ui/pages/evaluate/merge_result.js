@@ -77,15 +77,15 @@ function Points({ result, sets, chosen, choose }) {
 
 /**
  * How the API is asked for one point of a report again: by its label and its parts.
- * @param {any} point @param {any[]} parts
+ * @param {any} point @param {any[]} parts @param {string | undefined} instruct as the report's request names it
  * @returns {{run: string, kind: string, shares?: number[], last?: number, instruct?: string} | null}
  */
-function askFor(point, parts) {
+function askFor(point, parts, instruct) {
   const back = /^\S+ of (.+)$/.exec(point.label);
   const mean = /^mean of (\S+) at /.exec(point.label);
-  const sum = /^(.+) \+ \S+ \(.+ - base\)$/.exec(point.label);
+  const sum = /^(.+) \+ \S+ \((.+) - base\)$/.exec(point.label);
   if (mean) return { run: mean[1], kind: "average", last: parts.length };
-  if (sum) return { run: sum[1], kind: "instruct", shares: [point.share], instruct: parts[0]?.model };
+  if (sum) return { run: sum[1], kind: "instruct", shares: [point.share], instruct: instruct ?? sum[2] };
   if (back) return { run: back[1], kind: "back_to_base", shares: [point.share] };
   return null;
 }
@@ -95,7 +95,7 @@ function SavePoint({ report, point, parts }) {
   const [name, setName] = useState("");
   const [problem, setProblem] = useState("");
   const { busy, error, run } = useWork();
-  const ask = askFor(point, parts);
+  const ask = askFor(point, parts, report.request?.instruct);
   if (ask === null) return h("p", { class: "hint" },
     "This result doesn't record how its models were merged. Measure them again to save one.");
   const save = () => {

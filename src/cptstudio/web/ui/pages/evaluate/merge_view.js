@@ -1,9 +1,9 @@
 /** Merging a trained model back towards its base: what is asked, and the frontier. */
 
-import { toast } from "../../components/announce.js";
-import { Button, Empty, Field, Icon, Problem } from "../../components/elements.js";
+import { Button, Empty, Field, Problem } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
 import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
+import { urlOf } from "../../lib/api.js";
 import { integer } from "../../lib/format.js";
 import { h, useState, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
@@ -12,8 +12,8 @@ import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { BYTES, USUAL_BYTES, USUAL_SHARES } from "./held_out.js";
 import { MergeResult } from "./merge_result.js";
-import { savedModels, saves } from "./merge_saves.js";
-import { openReportOf, reportsChanged, WorkView } from "./reports.js";
+import { madeOrSaved, SavedModels } from "./merge_saves.js";
+import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { StartJob } from "./evaluation_jobs.js";
 
@@ -48,31 +48,15 @@ function asked(models) {
 }
 
 /** @param {string} text @returns {number[] | null} null where it is no list of numbers */
-function sharesOf(text) {
+export function sharesOf(text) {
   const found = readNumbers(text);
   return found !== null && found.every((share) => Math.abs(share) <= 10) ? found : null;
 }
 
-/** @param {any} job */
-function finished(job) {
-  const name = saves.value[job.id];
-  if (name === undefined) {
-    openReportOf(job);
-    return;
-  }
-  reportsChanged.value += 1;
-  savedModels.value = [name, ...savedModels.value];
-  toast(`Model “${name}” saved.`);
-}
-
 export function MergeView() {
-  return h(WorkView, { kind: "merge", label: "Running merges", former: "Past merges", finished,
+  return h(WorkView, { kind: "merge", label: "Running merges", former: "Past merges", finished: madeOrSaved,
     kept: "Points that were measured are kept: started again, it goes on from there. A model is saved whole or not at "
-      + "all.", Result: MergeResult, Ask: AskMerge },
-    savedModels.value.map((name) => h("div", { class: "notice", key: name, role: "status" }, h(Icon, { name: "check" }),
-      h("p", {}, "Saved ", h("b", { class: "break" }, name), ". ",
-        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` },
-          "Open in Playground"), "."))));
+      + "all.", Result: MergeResult, Ask: AskMerge }, h(SavedModels, {}));
 }
 
 /** @param {{open: boolean}} props */
@@ -114,7 +98,7 @@ function AskMerge({ open }) {
         h(Field, { label: "Checkpoint",
           control: (attributes) => h("select", { ...attributes, value: run.reference,
             onChange: withValue((text) => setQuery({ checkpoint: modelsToQuery([text]) })) },
-            groupsOf(models).map(([group, rows]) => h("optgroup", { key: group, label: group },
+            checkpointsByRun(models).map(([group, rows]) => h("optgroup", { key: group, label: group },
               rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run,
                 disabled: Boolean(one.error) },
                 `${group}, step ${integer(one.step)}${one.best ? ", best" : ""}${one.last ? ", last" : ""}`))))) }),
@@ -142,6 +126,9 @@ function Amounts({ want, models, wrong }) {
       onText: (text) => setQuery({ last: text }) });
   }
   return h("div", { class: "stack" },
+    want.kind === "instruct" && h("p", { class: "hint" }, "This measures bits per byte alone. ",
+      h("a", { href: urlOf("/evaluate", { view: "chat", checkpoint: route.value.query["checkpoint"] }) },
+        "Measure whether it chats again"), " under Chat."),
     want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Must share the same base model.",
       control: (attributes) => h("select", { ...attributes, value: want.instruct,
         onChange: withValue((text) => setQuery({ instruct: modelsToQuery([text]) })) },
@@ -156,7 +143,7 @@ function Amounts({ want, models, wrong }) {
 }
 
 /** @param {any[]} models @returns {[string, any[]][]} */
-function groupsOf(models) {
+export function checkpointsByRun(models) {
   /** @type {Map<string, any[]>} */
   const groups = new Map();
   for (const model of models.filter((one) => one.kind === "checkpoint")) groups.set(model.group,
@@ -182,7 +169,7 @@ function commandWords(run, want, shares) {
  * @param {{value: string | number, onText: (text: string) => void, [attribute: string]: any}} props
  * value: what holds, shown while the input has no focus
  */
-function TypedInput({ value, onText, ...attributes }) {
+export function TypedInput({ value, onText, ...attributes }) {
   const [typed, setTyped] = useState(/** @type {string | null} */ (null));
   const take = withValue((text) => {
     setTyped(text);

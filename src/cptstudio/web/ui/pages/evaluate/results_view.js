@@ -23,6 +23,10 @@ const KINDS = {
   suite: { title: "Prompt suite", plural: "Suites", view: "suites", icon: "playground", jobs: "Running suites" },
   questions: { title: "Questions", plural: "Questions", view: "questions", icon: "check",
     jobs: "Running question sets" },
+  "chat-again": { title: "Chat again", plural: "Chat again", view: "chat", icon: "playground",
+    jobs: "Running chat again" },
+  "chat-check": { title: "Chat check", plural: "Chat checks", view: "chat&do=check", icon: "check",
+    jobs: "Running chat checks" },
   harness: { title: "lm-eval", plural: "lm-eval", view: null, icon: "file", jobs: "" },
 };
 

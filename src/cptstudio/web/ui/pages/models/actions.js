@@ -87,11 +87,12 @@ export async function remove(model, back = () => undefined) {
 
 /** Everything that can be done from a row. @param {{model: Model}} props */
 export function RowMenu({ model }) {
-  const { playground, evaluate, train } = placesToUse(model);
+  const { playground, evaluate, chat, train } = placesToUse(model);
   const label = `Actions for ${model.name}`;
   return h(Menu, { label, icon: "more", iconOnly: true, small: true, floating: true, items: [
     playground !== undefined && { title: "Open in Playground", href: playground },
     evaluate !== undefined && { title: "Evaluate", href: evaluate },
+    chat !== undefined && { title: model.kind === "checkpoint" ? "Chat again" : "Chat check", href: chat },
     train !== undefined && { title: "Train", href: train },
     { title: "Copy path", onChoose: () => void copy(model.path) },
     model.place === "workspace" && { title: "Delete…", onChoose: () => void remove(model).catch(toastError) },

@@ -76,6 +76,9 @@ export function placesToUse(model) {
   return {
     playground: urlOf("/playground", { models }).replaceAll("%2C", ","),
     evaluate: urlOf("/evaluate", { view: "table", models }).replaceAll("%2C", ","),
+    chat: model.kind === "checkpoint" ? urlOf("/evaluate", { view: "chat", checkpoint: models })
+      : model.has_chat_template ? urlOf("/evaluate", { view: "chat", do: "check", models }).replaceAll("%2C", ",")
+        : undefined,
     train: model.kind === "checkpoint" || model.kind === "exported" ? undefined
       : urlOf("/new", { model: model.reference }),
   };

@@ -311,6 +311,7 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     tested && h(Menu, { label: "Test", icon: "play", items: [
       { title: `Playground: ${tested.words}`, href: testLinks(run, tested.name).playground },
       { title: `Evaluate: ${tested.words}`, href: testLinks(run, tested.name).evaluate },
+      { title: `Chat again: ${tested.words}`, href: testLinks(run, tested.name).chat },
     ] }),
     h(Button, { href: `/compare?runs=${run.id}` }, "Compare"),
     h(Menu, { label: "Export", icon: "download", items: exports }),

@@ -13,6 +13,7 @@ export function testLinks(run, checkpoint) {
   return {
     playground: urlOf("/playground", { models }).replaceAll("%2C", ","),
     merge: urlOf("/evaluate", { view: "merge", checkpoint: modelsToQuery([`${run.id}@${checkpoint}`]) }),
+    chat: urlOf("/evaluate", { view: "chat", checkpoint: modelsToQuery([`${run.id}@${checkpoint}`]) }),
     evaluate: urlOf("/evaluate", { view: "table", models }).replaceAll("%2C", ","),
   };
 }
