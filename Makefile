@@ -81,6 +81,7 @@ bench: .venv/ready-for-tests
 	$(if $(GGUF),$(MAKE) bench-gguf)
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page
+	$(if $(INSTRUCT),$(BIN)/python -m benchmarks.chat_again --model $(INSTRUCT) --work $(KEEP) --page)
 
 # GGUF=WORKSPACE TOKENIZERS=FOLDER; a workspace that is not made yet wants MODEL, TEXTS and CONVERTER, too.
 bench-gguf: .venv/ready-for-tests

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.chat_again.material import DOMAIN, GENERAL
 from cptstudio.settings import TrainingSettings
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25)
+STRENGTHS = (0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ def _settings(
     )
 
 
-def described(scale: Scale) -> dict[str, Any]:
-    """Return the numbers that a result depends on, for the names of what is kept."""
-    return {"base_tokens": scale.base_tokens, "tokens": scale.tokens, "context": scale.context}
+def run_name(name: str, seed: int, settings: TrainingSettings) -> str:
+    """Return a run's name, which another choice of settings changes.
+
+    Settings that a later version adds do not, so what took hours is found again.
+    """
+    chosen = settings.model_dump_json(exclude_defaults=True)
+    return f"{name}-seed{seed}-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}"
