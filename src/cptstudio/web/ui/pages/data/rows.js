@@ -101,7 +101,8 @@ function RowText({ row, document }) {
       class: part.document === document ? "row-part row-part-sought" : "row-part" },
       h("p", { class: "row-boundary" }, h("span", { class: "name" }, part.label), h("span", {}, boundaryInWords(part))),
       // A long one scrolls, which must work by the keyboard, too.
-      h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, piecesOf(part)),
+      h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label },
+        piecesOf(part)),
       part.shortened && h("p", { class: "hint" }, "Preview truncated."))));
 }
 
