@@ -50,6 +50,8 @@ _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"completed": 0, "stopped": 3, "failed": 1}
 """Exit status of the trainer by outcome. 2 is left to wrong command-line arguments."""
+EXIT_LOST: Final = 4
+"""Exit status of a rank that failed for no other reason than that another one was gone."""
 
 
 class Record(BaseModel):

@@ -17,7 +17,7 @@ from tests.training.trainer_process import held_rows, kill_after_rows, run
 
 STEPS = 24
 IN_EVERY_TEST = ("full-muon-blocks", "lora-conversations")
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
     # As long contexts are trained.
     "full-muon-blocks": {

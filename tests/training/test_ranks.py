@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
-from cptstudio.run_files import read_config, read_result
+from cptstudio.machines import rank_keeper
+from cptstudio.run_files import checkpoints_of, read_config, read_result
+from cptstudio.runs.launching import RANKS_MODULE, TRAINER_MODULE
+from cptstudio.session_settings import SessionSettings
 from cptstudio.training.continued_pretraining import ContinuedPretraining
 from cptstudio.training.ranks import check_alike
 from cptstudio.training.stop_requests import BY_YOU, ON_REQUEST, StopRequest
 from cptstudio.training.training_data import row_order
 from cptstudio.workspace import Workspace
-from tests.ports import free_ports
 from tests.training.small_workspace import prepare
 from tests.training.test_exact_resume import arrays_below
-from tests.training.trainer_process import MODULE, PATIENCE, held_rows
+from tests.training.trainer_process import PATIENCE, finish, held_rows, wait_until
 
 ENVELOPE = 2e-5
 """Relative difference of losses and norms of ten steps; `benchmarks.ranks` measures some 1e-6."""
 
 
-def run_ranks(directory: Path, ranks: int, *arguments: str) -> tuple[int, str]:
-    """Run so many ranks on this machine to their end; returns status and what they said."""
-    program = [sys.executable, "-P", "-m", MODULE, str(directory), "--ranks", str(ranks)]
-    code = "from mlx._distributed_utils.launch import main; main()"
-    launch = [sys.executable, "-c", code, "-n", str(ranks), "--backend", "ring"]
-    launch += ["-p", str(free_ports(ranks)), "--", *program, *arguments]
-    with open("/dev/zero", "rb") as silent:
-        done = subprocess.run(
-            launch,
-            stdin=silent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
-        )
-    return done.returncode, done.stdout
+def start_ranks(directory: Path, ranks: int, *arguments: str) -> subprocess.Popen[str]:
+    """Start so many ranks on this machine."""
+    program = [sys.executable, "-P", "-m", RANKS_MODULE, str(directory)]
+    return subprocess.Popen(
+        [*program, "--ranks", str(ranks), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("packing", ["concat", "decompose"])
@@ -118,7 +115,7 @@ def test_two_ranks_train_what_one_does_and_one_goes_on_from_their_checkpoint(
     }
     alone, together = (prepare(workspace, name, **changes) for name in ("alone", "together"))
     assert ContinuedPretraining(alone, StopRequest()).run().outcome == "completed"
-    status, output = run_ranks(together, 2)
+    status, output = finish(start_ranks(together, 2))
     assert status == 0, output
     for one, two in zip(held_rows(alone), held_rows(together), strict=True):
         assert one.keys() == two.keys() and one["step"] == two["step"]
@@ -138,3 +135,32 @@ def test_two_ranks_train_what_one_does_and_one_goes_on_from_their_checkpoint(
     assert result is not None and result.step == 10 and result.session == 1
     own = together / "ranks" / "rank-1"
     assert (own / "train.log").is_file() and not (own / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_named_nothing_is_left_and_the_rest_goes_on(workspace: Workspace) -> None:
+    directory = prepare(workspace, "killed-rank", length="100000 steps", evaluation={"every": None})
+    launcher = start_ranks(directory, 2)
+    wait_until(lambda: bool(checkpoints_of(directory)), launcher)
+    everything = psutil.Process(launcher.pid).children(recursive=True)
+    trainers = [
+        one
+        for one in everything
+        if TRAINER_MODULE in one.cmdline() and rank_keeper.__name__ not in one.cmdline()
+    ]
+    pids = {one.pid for one in trainers}
+    victim = next(one for one in trainers if one.ppid() not in pids)  # The others are guards.
+    rank = victim.environ()["MLX_RANK"]
+    victim.send_signal(signal.SIGKILL)
+    status, output = finish(launcher)
+    assert status == 1, output
+    _, left = psutil.wait_procs(everything, timeout=PATIENCE)
+    assert left == []
+    result, newest = read_result(directory), checkpoints_of(directory)[-1]
+    assert result is not None and result.outcome == "failed"
+    assert result.reason.startswith(f"Rank {rank} on ")
+    assert result.checkpoint == newest.name and newest.name in result.reason
+    step = int(newest.name.removeprefix("step-"))
+    given = SessionSettings.model_validate({"length": f"{step + 1} steps"})
+    trainer = ContinuedPretraining(directory, StopRequest(), resume="", given=given)
+    assert trainer.run().outcome == "completed"

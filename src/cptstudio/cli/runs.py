@@ -31,6 +31,7 @@ from cptstudio.cli.session_options import (
     AccumulationOption,
     CheckpointingOption,
     LengthOption,
+    RanksOption,
     RowsOption,
     given_session,
 )
@@ -220,6 +221,7 @@ def resume(
     rows: RowsOption = None,
     accumulation: AccumulationOption = None,
     checkpointing: CheckpointingOption = None,
+    ranks: RanksOption = 1,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Resume a run from a checkpoint in the background, as if it had never stopped."""
@@ -228,8 +230,10 @@ def resume(
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
     confirm(f"{run} is {found.state}. Resume it from {source}?", yes)
-    confirm_fit(fit_of_run(found.config, found.directory, given), yes)
-    tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue, given=given))
+    fit = fit_of_run(found.config, found.directory, given)
+    confirm_fit(fit and fit.of_ranks(ranks), yes)
+    again = manager.resume(run, checkpoint, confirmed=True, queue=queue, given=given, ranks=ranks)
+    tell_started(again)
 
 
 @app.command()

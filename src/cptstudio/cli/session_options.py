@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cptstudio.runs.launching import MOST_RANKS
 from cptstudio.session_settings import SessionSettings, parse_session
 
 _PANEL = "Changes for this session"
@@ -48,6 +49,17 @@ CheckpointingOption = Annotated[
         help="Recompute activations instead of storing them.",
         show_default="unchanged",
         rich_help_panel=_PANEL,
+    ),
+]
+
+RanksOption = Annotated[
+    int,
+    typer.Option(
+        "--ranks",
+        metavar="N",
+        min=1,
+        max=MOST_RANKS,
+        help="Processes on this machine that share each update's rows. Each has the whole model.",
     ),
 ]
 

@@ -27,6 +27,7 @@ from cptstudio.cli.session_options import (
     AccumulationOption,
     CheckpointingOption,
     LengthOption,
+    RanksOption,
     RowsOption,
     given_session,
 )
@@ -36,12 +37,13 @@ from cptstudio.errors import Finding, UserError
 from cptstudio.lm.chat_format import sentence_of
 from cptstudio.lm.chat_reader import read_chat_format
 from cptstudio.run_files import read_config
-from cptstudio.runs.launching import TRAINER_MODULE
+from cptstudio.runs.launching import RANKS_MODULE, TRAINER_MODULE
+from cptstudio.session_settings import SessionSettings
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
 from cptstudio.training.defaults import NAMES
-from cptstudio.training.fitting import fit_of_plan, fit_of_run
+from cptstudio.training.fitting import Fit, fit_of_plan, fit_of_run
 from cptstudio.training.known_machines import machine_named
 from cptstudio.training.make_it_fit import WayToFit
 from cptstudio.training.planning import Plan, make_plan
@@ -215,6 +217,7 @@ def train(
         ),
     ] = False,
     make_it_fit: MakeItFitOption = False,
+    ranks: RanksOption = 1,
     yes: FitOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -234,18 +237,18 @@ def train(
     name = name or _free_name(place, settings)
     if background or queue:
         resolved, made = plan_config(place, name, settings)
-        _agree(made, yes)
-        tell_started(manager_of(workspace).start(resolved, queue))
+        _agree(made, yes, ranks)
+        tell_started(manager_of(workspace).start(resolved, queue, ranks))
         return
-    directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
-    make_room(place, lambda: fit_of_run(read_config(directory), directory))
+    directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes, ranks))
+    make_room(place, lambda: _fit(directory, ranks))
     console.print(f"Training in {directory}. Press Ctrl-C to save a checkpoint and stop.")
     if settings.compute.retry_with_less:
         console.print(
             "[yellow]A run in the foreground is not restarted automatically when memory "
             "runs out. Use --background for that.[/]"
         )
-    _become_trainer(directory)
+    _become_trainer(directory, ranks)
 
 
 def resume(
@@ -272,6 +275,7 @@ def resume(
     rows: RowsOption = None,
     accumulation: AccumulationOption = None,
     checkpointing: CheckpointingOption = None,
+    ranks: RanksOption = 1,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Resume a run from a checkpoint in the foreground, as if it had never stopped.
@@ -284,13 +288,19 @@ def resume(
     if run not in place.run_names():
         known = ", ".join(place.run_names()) or "none"
         raise UserError(f"There is no run {run!r} in {place.root}. Existing runs: {known}.")
-    fit = fit_of_run(read_config(directory), directory, given)
+    fit = _fit(directory, ranks, given)
     confirm_fit(fit, yes)
     make_room(place, lambda: fit)
     place.make(place.runs)
     arguments = ["--resume", *([checkpoint] if checkpoint else []), *given.flags()]
     arguments += ["--accept-older"] if accept_older else []
-    _become_trainer(directory, *arguments, *(["--verify"] if verify else []))
+    _become_trainer(directory, ranks, *arguments, *(["--verify"] if verify else []))
+
+
+def _fit(directory: Path, ranks: int, given: SessionSettings | None = None) -> Fit | None:
+    """What so many ranks of a run need, and what there is."""
+    fit = fit_of_run(read_config(directory), directory, given)
+    return None if fit is None else fit.of_ranks(ranks)
 
 
 def _fitted(settings: TrainingSettings, way: WayToFit) -> TrainingSettings:
@@ -313,14 +323,14 @@ def _tell_way(way: WayToFit) -> None:
         errors.print(f"  {escape(step.title)}: {memory}. {escape(step.note)}", soft_wrap=True)
 
 
-def _agree(made: Plan, yes: bool) -> None:
+def _agree(made: Plan, yes: bool, ranks: int) -> None:
     """Show a plan, and ask where the machine has too little for it."""
     console.print(_table(made, None))
     _warn(made)
-    confirm_fit(fit_of_plan(made), yes)
+    confirm_fit(fit_of_plan(made).of_ranks(ranks), yes)
 
 
-def _become_trainer(directory: Path, *arguments: str) -> NoReturn:
+def _become_trainer(directory: Path, ranks: int, *arguments: str) -> NoReturn:
     """Replace this process by the trainer, so that Ctrl-C and the exit status are its own.
 
     A Ctrl-C before the trainer can handle it waits until it can.
@@ -328,7 +338,10 @@ def _become_trainer(directory: Path, *arguments: str) -> NoReturn:
     hold_signals()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", TRAINER_MODULE, str(directory), *arguments])
+    program = [TRAINER_MODULE, str(directory)]
+    if ranks > 1:
+        program = [RANKS_MODULE, str(directory), "--ranks", str(ranks)]
+    os.execv(sys.executable, [sys.executable, "-m", *program, *arguments])
 
 
 def _settings(

@@ -20,6 +20,8 @@ from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 from cptstudio.session_settings import SessionSettings, for_session, smaller, told_last
 
 TRAINER_MODULE = "cptstudio.training.continued_pretraining"
+RANKS_MODULE = "cptstudio.machines.launch_program"
+MOST_RANKS = 64
 KEEPER_MODULE = "cptstudio.runs.keeper"
 NEWEST = ""
 _START_SECONDS = 30.0
@@ -64,29 +66,34 @@ class Beginning:
     Attributes:
         resume: None to begin; a checkpoint's name; NEWEST also where there is none yet.
         given: what the session is told to do otherwise than the run.
+        ranks: processes that train it together.
     """
 
     resume: str | None = None
     given: SessionSettings = field(default_factory=SessionSettings)
+    ranks: int = 1
 
 
 def trainer_command(run_directory: Path, beginning: Beginning) -> list[str]:
     """Argument list of the training program. -P keeps the current folder out of its modules."""
     command = [sys.executable, "-P", "-m", TRAINER_MODULE, str(run_directory)]
+    if beginning.ranks > 1:
+        command[3:] = [RANKS_MODULE, str(run_directory), "--ranks", str(beginning.ranks)]
     resume = beginning.resume
     if resume is not None:
         command += ["--resume"] if resume == NEWEST else ["--resume", resume]
     return command + beginning.given.flags()
 
 
-def _retries(run_directory: Path, config: RunConfig, given: SessionSettings) -> list[list[str]]:
+def _retries(run_directory: Path, config: RunConfig, beginning: Beginning) -> list[list[str]]:
     """The commands that were agreed for an end for want of memory."""
     if not config.settings.compute.retry_with_less:
         return []
-    session: SessionSettings | None = for_session(config, told_last(run_directory), given)
+    session: SessionSettings | None = for_session(config, told_last(run_directory), beginning.given)
     commands = []
     while session is not None and (session := smaller(config, session)) is not None:
-        commands.append([*trainer_command(run_directory, Beginning(NEWEST, session)), "--agreed"])
+        again = Beginning(NEWEST, session, beginning.ranks)
+        commands.append([*trainer_command(run_directory, again), "--agreed"])
     return commands
 
 
@@ -119,7 +126,7 @@ def launch(
             resume=beginning.resume,
             prevent_sleep=prevent_sleep,
             requested=time.time(),
-            retries=_retries(run_directory, config, beginning.given),
+            retries=_retries(run_directory, config, beginning),
         )
         records.write(folder / records.SPEC, spec)
         keeper = start_holder(KEEPER_MODULE, folder, lock, folder / records.KEEPER_LOG)

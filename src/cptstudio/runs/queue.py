@@ -38,6 +38,7 @@ class Waiting:
             that it was started by hand and has left the queue.
         added: Unix time in seconds.
         given: what the session is told to do otherwise than the run.
+        ranks: processes that train it together.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Waiting:
     attempt: Annotated[str | None, Field(exclude=True)]
     added: float
     given: dict[str, Any] = field(default_factory=dict)
+    ranks: Annotated[int, Field(exclude=True, ge=1)] = 1
 
     @property
     def beginning(self) -> Beginning:
@@ -53,7 +55,7 @@ class Waiting:
         Raises:
             UserError: what is given cannot be used.
         """
-        return Beginning(self.resume, parse_session(self.given))
+        return Beginning(self.resume, parse_session(self.given), self.ranks)
 
 
 class Queue:
@@ -88,7 +90,9 @@ class Queue:
             if any(item.run == run for item in waiting):
                 raise UserError(f"The run {run} is already in the queue.")
             given = beginning.given.told()
-            waiting.append(Waiting(run, beginning.resume, attempt, time.time(), given))
+            waiting.append(
+                Waiting(run, beginning.resume, attempt, time.time(), given, beginning.ranks)
+            )
             return len(waiting)
 
     def remove(self, run: str) -> dict[str, Any]:

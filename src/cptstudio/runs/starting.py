@@ -74,7 +74,7 @@ class Starter:
         problems += preflight.problems_of(config, directory)
         return problems + ([] if queue else self._device_problems(config.name))
 
-    def start(self, config: RunConfig, queue: bool) -> None:
+    def start(self, config: RunConfig, queue: bool, ranks: int = 1) -> None:
         """Reserve the run's directory, write its config.json, and start to train or wait.
 
         Raises:
@@ -92,9 +92,9 @@ class Starter:
                 run_files.reserve(directory, config)
                 self._written(config)
                 if not queue:
-                    self._launch(lock, config.name, config, Beginning())
+                    self._launch(lock, config.name, config, Beginning(ranks=ranks))
         if queue:
-            self._queue.add(config.name, Beginning(), None)
+            self._queue.add(config.name, Beginning(ranks=ranks), None)
 
     def begin(self, run: Run, beginning: Beginning, queue: bool) -> None:
         """Start or resume a run that has its directory, or let it wait for its turn.

@@ -168,17 +168,18 @@ class TrainingManager:
 
     # --- starting ----------------------------------------------------------------------------
 
-    def start(self, config: RunConfig, queue: bool = False) -> Run:
+    def start(self, config: RunConfig, queue: bool = False, ranks: int = 1) -> Run:
         """Reserve the run's directory, write its config.json, and start to train.
 
         Args:
             config: complete and resolved, as the training room prepares it.
             queue: wait for the active runs instead of refusing.
+            ranks: processes on this machine that train it together.
 
         Raises:
             UserError: with all problems at once; nothing was created.
         """
-        self._starter.start(config, queue)
+        self._starter.start(config, queue, ranks)
         return self.run(config.name)
 
     def start_prepared(self, id: str, queue: bool = False) -> Run:
@@ -202,6 +203,7 @@ class TrainingManager:
         confirmed: bool,
         queue: bool = False,
         given: SessionSettings | None = None,
+        ranks: int = 1,
     ) -> Run:
         """Continue a run in its own directory from one of its checkpoints.
 
@@ -211,6 +213,7 @@ class TrainingManager:
             confirmed: the user was asked and agreed to continue from that checkpoint.
             queue: wait for the active runs instead of refusing.
             given: what this session is told to do otherwise than the run and the one before.
+            ranks: processes on this machine that train it together.
 
         Raises:
             UserError: without confirmation, while the run is alive, or where something else
@@ -235,7 +238,7 @@ class TrainingManager:
             )
         if not confirmed:
             raise UserError(f"Confirm that you want to resume {id} from {name or 'the beginning'}.")
-        return self._begin(run, Beginning(name, given), queue)
+        return self._begin(run, Beginning(name, given, ranks), queue)
 
     def fork_config(
         self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None

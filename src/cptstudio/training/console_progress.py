@@ -16,6 +16,8 @@ from cptstudio.terminal import shows_blocks, visible, write
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REWRITES = 0.1
 SPEED_MEMORY = 0.95
+PASSED_ON_VARIABLE = "CPT_STUDIO_PRINTED_TO"
+"""Path of the log that what is printed is passed on to."""
 
 
 class ProgressReporter:
@@ -122,8 +124,19 @@ class ProgressReporter:
             self._line = ""
 
 
+def is_output(descriptor: int) -> bool:
+    """Return whether an open file is what standard output goes to."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
 def open_log(path: Path) -> TextIO | None:
-    """Open train.log for appending; None where standard output is that file already.
+    """Open train.log for appending; None where what is printed comes there already.
+
+    That is so where standard output is this file, or a launcher of ranks passes on to it what is
+    printed.
 
     Raises:
         UnusableFileError: a link or something that is no regular file stands there.
@@ -132,10 +145,9 @@ def open_log(path: Path) -> TextIO | None:
         descriptor = open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         raise UnusableFileError(path, f"cannot be written: {error.strerror}") from None
-    with contextlib.suppress(OSError, ValueError):
-        if os.path.samestat(os.fstat(descriptor), os.fstat(sys.stdout.fileno())):
-            os.close(descriptor)
-            return None
+    if os.environ.get(PASSED_ON_VARIABLE) == str(path) or is_output(descriptor):
+        os.close(descriptor)
+        return None
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
 

@@ -34,6 +34,7 @@ from cptstudio.run_endings import BY_YOU, ending_of, stopped_at
 from cptstudio.run_files import (
     CONFIG,
     EXIT_CODES,
+    EXIT_LOST,
     LOG,
     RESULT,
     RunConfig,
@@ -70,6 +71,7 @@ from cptstudio.training.phases import Phases, StoppedBeforeTrainingError
 from cptstudio.training.ranks import (
     ALONE,
     BACKENDS,
+    FailedElsewhereError,
     LostRankError,
     Ranks,
     check_alike,
@@ -96,6 +98,10 @@ NEWEST = ""
 class ContinuedPretraining:
     """One trainer process of one run.
 
+    Attributes:
+        session: its number in the run.
+        lost: whether it failed only because another rank was gone.
+
     Args:
         resume: None to start from the beginning; NEWEST or a checkpoint's folder name.
         given: what this session is told to do otherwise than the run and the session before.
@@ -121,6 +127,7 @@ class ContinuedPretraining:
         self._run_directory = run_directory
         self._ranks = ranks
         self._told = SessionSettings()
+        self.lost = False
         self._stop = stop
         self._resume = resume
         self._agreed = agreed
@@ -230,8 +237,10 @@ class ContinuedPretraining:
                 sign.cause,
             )
         elif isinstance(error, UserError):
+            self.lost = isinstance(error, FailedElsewhereError) and self._ranks.rank > 0
             ending = Ending("failed", str(error))
         elif isinstance(error, LostRankError):
+            self.lost = True
             ending = Ending("failed", f"{error} in step {self._step + 1:,}.")
         else:
             # A fault of ours keeps its trace in the log; the result still says that it ended so.
@@ -570,6 +579,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     stop = StopRequest()
     stop.install()
+    ranks: Ranks = ALONE
     try:
         ranks = join(options.ranks, options.backend)
         with ranks.agreeing():
@@ -585,16 +595,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except UserError as error:
         print(terminal.visible(str(error)), file=sys.stderr)
-        return EXIT_CODES["failed"]
+        elsewhere = isinstance(error, FailedElsewhereError) and ranks.rank > 0
+        return EXIT_LOST if elsewhere else EXIT_CODES["failed"]
     ending = trainer.run()
-    if ranks.rank:
+    if ranks.rank and ending.outcome != "failed":
         return EXIT_CODES[ending.outcome]  # Rank 0 says it.
     reason = terminal.visible(ending.reason)
     if ending.outcome == "failed":
         terminal.write(sys.stderr, f"Failed: {reason}\n")
     else:
         terminal.write(sys.stdout, f"{reason}\n")
-    return EXIT_CODES[ending.outcome]
+    return EXIT_LOST if trainer.lost else EXIT_CODES[ending.outcome]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ know better.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cptstudio.errors import UserError
@@ -46,6 +46,10 @@ class Fit:
             self.memory_bytes <= self.memory_available_bytes
             and self.disk_needed_bytes <= self.disk_free_bytes
         )
+
+    def of_ranks(self, ranks: int) -> Fit:
+        """Return what so many ranks on this machine need: each has the whole model."""
+        return replace(self, memory_bytes=self.memory_bytes * ranks)
 
     def sentences(self) -> list[str]:
         """Return sentences about what is short, with the numbers."""

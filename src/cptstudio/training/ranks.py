@@ -26,10 +26,14 @@ from mlx.nn.utils import average_gradients
 from cptstudio.errors import UserError
 from cptstudio.lm.parameters import flatten
 from cptstudio.run_files import RANKS
+from cptstudio.training.rank_state import StateNote
 from cptstudio.training.stop_requests import REASONS, StopRequest
 
 Backend = Literal["ring", "jaccl", "mpi", "nccl"]
 BACKENDS: Final[tuple[Backend, ...]] = get_args(Backend)
+MESSAGE_BYTES: Final = 32 * 1024**2
+"""Gradients that are added up in one message, and are more than it by one array at most."""
+
 _Json = TypeVar("_Json")
 
 
@@ -105,6 +109,10 @@ class Alone:
 ALONE: Final = Alone()
 
 
+class FailedElsewhereError(UserError):
+    """What another rank failed by."""
+
+
 class LostRankError(Exception):
     """Another rank is gone, or cannot be reached any more."""
 
@@ -124,6 +132,7 @@ class Group:
                 "Start it with the launcher that belongs to its backend."
             )
         self._group = group
+        self._note = StateNote()
         self.rank, self.size = group.rank(), group.size()
         own = socket.gethostname()
         self.machines: Sequence[str] = self.gathered(own)
@@ -161,7 +170,7 @@ class Group:
             raise failure
         for number, said in enumerate(told):
             if said is not None:
-                raise UserError(f"Rank {number} on {self.machines[number]}: {said}")
+                raise FailedElsewhereError(f"Rank {number} on {self.machines[number]}: {said}")
 
     def sums(
         self, nats: mx.array, tokens: int, gradients: dict[str, mx.array]
@@ -174,8 +183,10 @@ class Group:
         counted = int(self._computed(mx.distributed.all_sum(together, group=self._group))[0])
         nats = mx.distributed.all_sum(nats, group=self._group)
         self._evaluated([nats])
-        averaged = flatten(average_gradients(gradients, group=self._group))
-        self._evaluated(list(averaged.values()))
+        averaged = flatten(average_gradients(gradients, self._group, MESSAGE_BYTES))
+        # One message after the other, as they were put together, so that each is told.
+        for part in _messages(list(averaged.values())):
+            self._evaluated(part)
         return nats, counted, averaged, counted / self.size
 
     def of_first(self, arrays: Mapping[str, mx.array]) -> dict[str, mx.array]:
@@ -196,11 +207,26 @@ class Group:
         return np.array(array)
 
     def _evaluated(self, arrays: list[mx.array]) -> None:
+        self._note.begin(sum(array.nbytes for array in arrays))
         try:
             mx.eval(arrays)
         except RuntimeError as error:
             # "[ring] connection to a peer was lost"
-            raise LostRankError(str(error)) from error
+            raise LostRankError("The connection to the other ranks was lost") from error
+        finally:
+            self._note.end()
+
+
+def _messages(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
+    """Cut arrays as `average_gradients` does."""
+    part: list[mx.array] = []
+    for array in arrays:
+        part.append(array)
+        if sum(one.nbytes for one in part) >= MESSAGE_BYTES:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def join(size: int, backend: str) -> Ranks:
