@@ -29,7 +29,7 @@ WIDE = ("F32", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 STEPS = {"lora": "16 steps", "full": "16 steps"}
 LONG = "60 steps"
 ASKED = {
-    "smol": ("--prompts", "20", "--prompt-tokens", "64", "--max-tokens", "512"),
+    "smol": ("--prompts", "20", "--prompt-tokens", "64", "--max-tokens", "640"),
     "wide": ("--prompts", "8", "--prompt-tokens", "48", "--max-tokens", "1024"),
 }
 

@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 from packaging.tags import Tag, cpython_tags, mac_platforms
 
+from cptstudio.cli.programs import run_program
 from cptstudio.errors import UserError
+from cptstudio.evaluation.references import ModelReference
 from cptstudio.export_files import ExportRecord, read_export
+from cptstudio.exports.asked import Compared, export_folder
 from cptstudio.exports.converter import Converter, wheels
 from cptstudio.exports.destinations import put_into_lm_studio
 from cptstudio.exports.gguf_conversion import check_architecture
+from cptstudio.exports.gguf_request import gguf_request
+from cptstudio.exports.programs import MAKE_GGUF
 from cptstudio.workspace import Workspace
 from tests.exports.gguf_environment import (
     needs_converter,
@@ -24,6 +29,7 @@ from tests.exports.gguf_environment import (
     put_tokenizer,
     with_converter,
 )
+from tests.toy_adapters import make_toy_adapter
 from tests.toy_models import make_toy_model, save_toy_tokenizer
 
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
@@ -139,6 +145,30 @@ def test_a_toy_goes_to_llama_cpp_and_back(tmp_path: Path) -> None:
     assert "llama.cpp does not know the tokenizer of toy" in refused.stderr
     assert "refused" not in {path.name for path in workspace.exports.iterdir()}
     assert not list(workspace.exports.glob(".*"))
+
+
+@pytest.mark.slow
+@needs_converter
+@needs_tokenizers
+def test_an_adapter_on_a_bfloat16_base_is_exact_in_f32(tmp_path: Path) -> None:
+    workspace = with_converter(tmp_path)
+    tokenizer = tmp_path / "tokenizer"
+    tokenizer.mkdir()
+    rows = put_tokenizer("llama2", tokenizer)
+    model = make_toy_model(
+        "llama", workspace.base_model("toy"), dtype="bfloat16", vocab_size=rows, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    (model / "chat_template.jinja").unlink(missing_ok=True)
+    for file in tokenizer.iterdir():
+        shutil.copy(file, model)
+    tuned = ModelReference("tuned", model, make_toy_adapter(model, tmp_path / "adapter", 1))
+    folder = export_folder(workspace, "tuned-f32")
+    asked = Compared(max_tokens=256, prompts=2, prompt_tokens=8)
+    request = gguf_request(tuned, folder, "F32", asked, [], workspace, None)
+    found = run_program(MAKE_GGUF, request, quiet=True)["proof"]["comparison"]
+    # The sum of base and adapter is rounded to no type of the base's on the way.
+    assert found["max_difference"] < 1e-3 and found["equal_prompts"] == 2
 
 
 @pytest.mark.parametrize(
