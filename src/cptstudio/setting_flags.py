@@ -51,6 +51,7 @@ FORMER_FLAGS = {
     "data.context-length": "sequence-length",
     "repetition-context": "repetition-window",
     "held-out": "validation",
+    "side": "split",
 }
 """What flags were called before, without hyphens before; the command line takes both."""
 

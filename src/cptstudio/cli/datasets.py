@@ -146,9 +146,9 @@ def build(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Build a corpus from a dataset of the hub, at a commit that is kept with the corpus.
+    """Build a corpus from a dataset of the hub; the corpus records its commit.
 
-    Interrupted, it keeps what came: repeat the command to go on.
+    An interrupted build keeps what it downloaded; repeat the command to continue.
 
     Example: `cpt-studio datasets build web HuggingFaceFW/fineweb-edu --config sample-10BT -n 50000`
     """

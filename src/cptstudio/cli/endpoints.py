@@ -28,12 +28,12 @@ from cptstudio.serving.facts import EndpointFacts
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
-    help="Serve models to other programs by OpenAI's API, on this machine alone.",
+    help="Serve models to other programs through OpenAI's API, on this machine only.",
     no_args_is_help=True,
 )
 _POLL_SECONDS = 0.2
 EndpointArgument = Annotated[
-    str, typer.Argument(metavar="ENDPOINT", help="Its id, its model or its port.")
+    str, typer.Argument(metavar="ENDPOINT", help="ID, model name or port of the endpoint.")
 ]
 
 
@@ -43,28 +43,34 @@ def start(
         str, typer.Argument(metavar="MODEL", help="A base model, RUN, RUN@best or RUN@200.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="The model's name for clients.", show_default="as given")
+        str | None, typer.Option(help="Model name that clients use.", show_default="as given")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1024, max=65535, help="The port.", show_default="the first free one"),
+        typer.Option(
+            min=1024, max=65535, help="Port to listen on.", show_default="the first free one"
+        ),
     ] = None,
     at_once: Annotated[
         int,
-        typer.Option(min=1, max=MOST_AT_ONCE, help="Requests at once; more are refused (429)."),
+        typer.Option(
+            min=1, max=MOST_AT_ONCE, help="Maximum requests at a time; more get HTTP 429."
+        ),
     ] = AT_ONCE,
     context: Annotated[
         int | None,
-        typer.Option(min=8, help="Tokens of prompt and text together.", show_default="the model's"),
+        typer.Option(
+            min=8, help="Maximum tokens of prompt and output together.", show_default="the model's"
+        ),
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Also where memory seems too short.")
+        bool, typer.Option("--anyway", help="Start even if memory seems too short.")
     ] = False,
     fast_blas: FastBlasOption = True,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Serve a model until `endpoints stop`, also when this terminal is closed.
+    """Serve a model until `endpoints stop`; keeps running after this terminal is closed.
 
     Example: `cpt-studio endpoints start first@best`
     """
@@ -84,7 +90,7 @@ def start(
 
 @app.command("list")
 def list_all(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List the endpoints, those that run first."""
+    """List the endpoints, running ones first."""
     found = Endpoints(Workspace(workspace)).all()
     if as_json:
         print_json([one.model_dump(mode="json") for one in found])
@@ -106,7 +112,7 @@ def list_all(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -
 
 @app.command()
 def stop(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Stop an endpoint; its memory is free afterwards."""
+    """Stop an endpoint and free its memory."""
     found = Endpoints(Workspace(workspace)).stop(endpoint)
     console.print(f"{escape(found.id)} is stopped.")
 
@@ -124,7 +130,7 @@ def load(
 
 @app.command()
 def log(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Print the end of an endpoint's log: its requests, without prompts and texts."""
+    """Print the end of an endpoint's log. It lists requests, without prompts or outputs."""
     console.print(
         Endpoints(Workspace(workspace)).log(endpoint), markup=False, soft_wrap=True, end=""
     )
@@ -132,7 +138,7 @@ def log(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) -> None
 
 @app.command()
 def examples(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Print calls to copy, which read the key from CPT_STUDIO_KEY."""
+    """Print example calls to copy; they read the key from CPT_STUDIO_KEY."""
     for one in Endpoints(Workspace(workspace)).one(endpoint).examples:
         console.print(f"# {one.title}\n{one.text}\n", markup=False, soft_wrap=True)
 
@@ -140,12 +146,13 @@ def examples(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) ->
 @app.command()
 def key(
     new: Annotated[
-        bool, typer.Option("--new", help="Replace it; programs with the former one fail.")
+        bool,
+        typer.Option("--new", help="Replace the key; programs that use the old one stop working."),
     ] = False,
     yes: YesOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Print the key that clients send; it is the same for all endpoints of the workspace.
+    """Print the API key; all endpoints of the workspace share it.
 
     Example: `export CPT_STUDIO_KEY=$(cpt-studio endpoints key)`
     """
@@ -159,7 +166,7 @@ def key(
 
 @app.command()
 def remove(endpoint: EndpointArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Remove an endpoint that has ended from the list, with its log."""
+    """Remove a stopped endpoint and its log from the list."""
     endpoints = Endpoints(Workspace(workspace))
     found = endpoints.one(endpoint)
     endpoints.remove(found.id)

@@ -46,7 +46,7 @@ def evaluate(
 
     Bits per byte are comparable across tokenizers; lower is better. The first model is the
     baseline: the range below a value is the 95% confidence interval of the difference from it
-    (paired bootstrap over documents), and a star marks a change that is sure and at least
+    (paired bootstrap over documents), and a star marks a significant change of at least
     0.5%. Documents that any of the models was trained on are left out. Cached results are reused.
 
     Example: `cpt-studio evaluate demo-base first first@best -c python-source`

@@ -27,10 +27,11 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
-    help="Models for other programs: fuse an adapter, quantize, and see what that costs.\n\n"
-    "An export lies in exports/NAME. Each is loaded back by the program it is for and compared "
+    help="Make models for other programs: fused, quantized or GGUF, each compared with its "
+    "checkpoint.\n\n"
+    "An export is a folder, exports/NAME. It is loaded back by the program it is for and compared "
     "with the checkpoint: greedy texts, bits per byte, log-probabilities, size and speed. The "
-    "table is kept in its export.json.",
+    "comparison is kept in its export.json.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -47,7 +48,7 @@ CorpusOption = Annotated[
     typer.Option(
         "--corpus",
         "-c",
-        help="Compare on its held-out text; repeat for more.",
+        help="Corpus whose held-out text is compared; repeat for more.",
         show_default="the run's domain corpora",
     ),
 ]
@@ -55,8 +56,8 @@ OntoOption = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Put the adapter on this model instead of its base, such as the original that a "
-        "4-bit base was made of.",
+        help="Put the adapter on this model instead of its base, such as the original of a 4-bit "
+        "base.",
     ),
 ]
 
@@ -92,9 +93,9 @@ def fuse(
 ) -> None:
     """Fuse an adapter into its base: one complete model folder, in the base's own type.
 
-    mlx-lm, LM Studio and transformers load the result as it lies. A 4-bit base is unpacked,
-    because packing the sum again in the same bits rounds most of the learning away: quantize
-    the result with more bits if it is too large, and read what that costs.
+    mlx-lm, LM Studio and transformers load the result directly. A 4-bit base is unpacked,
+    because packing the sum again with the same bits rounds away most of what was learned. If
+    the result is too large, quantize it with more bits and check what that costs.
 
     Examples:
     - `cpt-studio export fuse first --name first-fused`
@@ -123,7 +124,7 @@ def quantize(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Quantize a model for MLX, an adapter fused in first, and measure what the bits cost.
+    """Quantize a model for MLX (an adapter is fused in first), and measure what that costs.
 
     4 bits in groups of 64 take 4.5 bits per weight. If the table warns that much of what
     training gained is lost, use more bits, smaller groups or a mixed recipe.
@@ -147,7 +148,7 @@ def quantize(
 
 @app.command("list")
 def list_exports(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List the exports of the workspace, with their size and what they cost.
+    """List the exports of the workspace, with their size and what they lose in bits per byte.
 
     Example: `cpt-studio export list`
     """

@@ -43,7 +43,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An export's n
 
 
 @app.command("gguf")
-@with_field_options(GgufCompared)
+@with_field_options(GgufCompared, flags={"side": "--split"})
 def gguf(
     model: SourceArgument,
     name: NameOption,
@@ -54,8 +54,8 @@ def gguf(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="An installed llama.cpp to load the file with. Without it, one on the PATH, then "
-            "the converter's own.",
+            help="Folder of an installed llama.cpp to load the file with (default: one on the "
+            "PATH, otherwise the converter's own).",
         ),
     ] = None,
     onto: OntoOption = None,
@@ -66,11 +66,11 @@ def gguf(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Make a GGUF file for llama.cpp, Ollama and LM Studio, an adapter fused in first.
+    """Make a GGUF file for llama.cpp, Ollama and LM Studio (an adapter is fused in first).
 
-    llama.cpp loads the file again and is compared with the checkpoint. Tokenizer and chat template
-    are compared, too. K-quants (Q4_K_M, Q5_K_M, Q6_K) need rows of a multiple of 256 weights:
-    others get the nearest type that fits, and the report says which. Needs the converter once:
+    llama.cpp loads the file, and its output, tokens and chat template are compared with those of
+    the checkpoint. K-quants (Q4_K_M, Q5_K_M, Q6_K) need rows of a multiple of 256 weights; other
+    tensors get the nearest type that fits, which the report lists. Install the converter first:
     `cpt-studio export converter --install`.
 
     Examples:
@@ -110,14 +110,14 @@ def converter(
     install: Annotated[bool, typer.Option("--install", help="Install it.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it.")] = False,
     agreed: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask before the download.")
+        bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")
     ] = False,
     torch_from: Annotated[
         str | None,
         typer.Option(
             metavar="URL|FOLDER",
-            help="Index or folder that has PyTorch without CUDA's libraries, where pip's own "
-            "index does not.",
+            help="Package index or folder with PyTorch's CPU build, if pip's own index does not "
+            "have it.",
         ),
     ] = None,
     workspace: WorkspaceOption = Path(),
@@ -125,7 +125,7 @@ def converter(
 ) -> None:
     """Show, install or remove llama.cpp's converter for this workspace.
 
-    It is a Python environment of its own with pinned packages, PyTorch among them.
+    The converter has its own Python environment of pinned packages, including PyTorch.
 
     Examples:
     - `cpt-studio export converter`
@@ -136,7 +136,7 @@ def converter(
     found = Converter(place)
     if remove:
         size = found.remove()
-        console.print(f"Removed: {size / 1e6:,.0f} MB are free again.")
+        console.print(f"Removed the converter; {size / 1e6:,.0f} MB freed.")
         return
     state = found.state()
     if install and not state.ready and state.packages:
@@ -164,7 +164,7 @@ def converter(
     for one in sorted(state.packages, key=lambda one: -one.size):
         table.add_row(one.package, one.version, one.license, f"{one.size / 1e6:,.1f}")
     console.print(table)
-    console.print(f"In all {state.download / 1e6:,.0f} MB to download.")
+    console.print(f"{state.download / 1e6:,.0f} MB to download in total.")
 
 
 @app.command("ollama")
@@ -175,7 +175,7 @@ def ollama(
     ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Give a GGUF export to Ollama, which must be installed and running.
+    """Add a GGUF export to Ollama, which must be installed and running.
 
     Example: `cpt-studio export ollama first-Q8_0`
     """
@@ -187,7 +187,7 @@ def ollama(
 
 @app.command("lm-studio")
 def lm_studio(name: NameArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Put an export into LM Studio's folder of models.
+    """Add an export to LM Studio's models folder.
 
     Example: `cpt-studio export lm-studio first-Q8_0`
     """

@@ -31,7 +31,7 @@ from cptstudio.workspace import Workspace
 _LONGEST_TOKEN = 4096
 
 app = typer.Typer(
-    help="Models: list, show and delete those on this machine, search the hub, download.",
+    help="List, show and delete the models on this machine; search the hub and download from it.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -83,10 +83,10 @@ def card(
     model_id: Annotated[
         str, typer.Argument(metavar="ID", help="Hub ID, such as Qwen/Qwen3-0.6B-Base.")
     ],
-    dataset: Annotated[bool, typer.Option("--dataset", help="ID is that of a dataset.")] = False,
+    dataset: Annotated[bool, typer.Option("--dataset", help="The ID is a dataset's.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a model's card on the hub as text: license, use, and what its makers say of it.
+    """Show a model's card from the hub as text: license, use, and other facts from its makers.
 
     Example: `cpt-studio models card Qwen/Qwen3-0.6B-Base`
     """
@@ -102,10 +102,10 @@ def card(
 
 @app.command("sign-in")
 def sign_in() -> None:
-    """Sign in to the hub with an access token, which is asked for and not shown.
+    """Sign in to the hub. Asks for an access token, which is never shown.
 
-    It is kept in the file that huggingface_hub and its `hf` read, for you alone. In a script, send
-    it to standard input.
+    The token is kept in the file that huggingface_hub and its `hf` command read; only you can read
+    it. In a script, pipe it to standard input.
 
     Example: `cpt-studio models sign-in`
     """

@@ -45,7 +45,7 @@ def records_of(workspace: Workspace) -> list[ModelRecord]:
 def list_models(
     workspace: WorkspaceOption = Path(),
     kind: Annotated[
-        Kind | None, typer.Option(help="Only this kind. Without it, all but checkpoints.")
+        Kind | None, typer.Option(help="Only models of this kind (default: all but checkpoints).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -117,7 +117,7 @@ def delete(
 ) -> None:
     """Delete a model of the workspace: a base model, merge, export or checkpoint.
 
-    Tells what depends on it, then asks. In the terminal there is no undo.
+    Lists what depends on it, then asks. There is no undo in the terminal.
 
     Example: `cpt-studio models delete first@step-00000100`
     """

@@ -26,7 +26,7 @@ def publish(
         ),
     ],
     to: Annotated[
-        str, typer.Option("--to", metavar="OWNER/NAME", help="Where on the hub, such as ada/notes.")
+        str, typer.Option("--to", metavar="OWNER/NAME", help="Hub repository, such as ada/notes.")
     ],
     public: Annotated[
         bool, typer.Option("--public", help="Make it public (default: private).")
@@ -54,7 +54,7 @@ def publish(
     confirm: Annotated[
         str | None,
         typer.Option(
-            metavar="DIGEST", help="Publish without asking what a preview of this digest showed."
+            metavar="DIGEST", help="Publish without asking, if the preview still has this digest."
         ),
     ] = None,
     workspace: WorkspaceOption = Path(),

@@ -7,6 +7,7 @@ or of a shorter name where most runs touch it. Help texts are the tree's own.
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from cptstudio.settings import group_title
 from cptstudio.validation import field_of, limits_of
 
 _SEPARATOR = "__"
+_WITHOUT_SUBJECT = re.compile(r"[a-z0-9]|(In|As|An|Used|Added|Applied|Completed|Values) ")
 
 
 def _without_none(annotation: Any) -> Any:
@@ -31,6 +33,17 @@ def _without_none(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
+
+
+def _with_subject(field: FieldInfo) -> str | None:
+    """A field's help text; after its title where it begins with a choice or goes on from there.
+
+    On a page the title stands above the help, beside a flag such as --optimizer nothing does.
+    """
+    title, text = field.title, field.description
+    if not title or not text:
+        return text
+    return f"{title}. {text}" if _WITHOUT_SUBJECT.match(text) else text
 
 
 def _parameter(
@@ -59,7 +72,7 @@ def _parameter(
         shown = default.words
     if default is True:
         shown = "yes"
-    help = field.description
+    help = _with_subject(field)
     if annotation is Length:
         help = f"{help} Such as '2 epochs', '500 steps' or '10M tokens'."
     option = make(

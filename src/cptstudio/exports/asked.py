@@ -28,13 +28,17 @@ class Compared(LateModel):
         json_schema_extra={"unit": "tokens"},
     )
     prompts: int = Field(
-        8, ge=1, le=200, title="Prompts", description="Beginnings that both complete greedily."
+        8,
+        ge=1,
+        le=200,
+        title="Prompts",
+        description="Number of prompts that both complete greedily.",
     )
     prompt_tokens: int = Field(
         48,
         ge=4,
         le=2048,
-        title="Tokens a prompt",
+        title="Tokens per prompt",
         description="Length of each completion.",
         json_schema_extra={"unit": "tokens"},
     )
