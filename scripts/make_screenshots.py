@@ -1,9 +1,10 @@
 """Makes the README's pictures from a real server and a real run: docs/images/*.png.
 
-    python -m scripts.make_screenshots
+    python -m scripts.make_screenshots [FOLDER]
 
 A demo workspace is made in a temporary folder, its base model is trained for some minutes, and
-the pages are photographed with the machine's Chromium, light and dark.
+the pages are photographed with the machine's Chromium, light and dark. With FOLDER it is kept
+there, and not made again the next time.
 """
 
 from __future__ import annotations
@@ -104,10 +105,11 @@ def main() -> None:
     """Make all pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder) / "demo"
-        subprocess.run([*STUDIO, "demo", str(workspace)], check=True)
-        train(workspace)
-        measure(workspace)
+        workspace = Path(sys.argv[1] if len(sys.argv) > 1 else folder) / "demo"
+        if not (workspace / "models" / "cpt").exists():
+            subprocess.run([*STUDIO, "demo", str(workspace)], check=True)
+            train(workspace)
+            measure(workspace)
         with (
             running_server(workspace, "--no-detect") as server,
             sync_playwright() as playwright,
@@ -117,6 +119,7 @@ def main() -> None:
                 photograph(browser, server, "/runs/with-replay", "run", scheme)
                 photograph(browser, server, "/", "home", scheme)
             photograph(browser, server, "/runs", "runs", "light")
+            photograph(browser, server, "/models", "models", "light")
             compared = ",".join(RUNS)
             photograph(browser, server, f"/compare?runs={compared}", "compare", "light")
             photograph(browser, server, "/data/python-source", "data", "light")

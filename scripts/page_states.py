@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 
 from cptstudio import run_files
 from cptstudio.json_lines import JsonLinesWriter
+from cptstudio.run_files import Outcome, RunResult
 from cptstudio.web import pages
 from tests.training.small_workspace import make_workspace, prepare
 from tests.web.server_process import RunningServer, SignedIn, running_server
@@ -29,6 +31,7 @@ from tests.web.ui.browsers import browser_options, storage_of
 from tests.web.ui.written_runs import write_run
 
 MANY = 200
+MANY_FILES = 20_000
 LONG = "a-very-long-name-of-a-run-that-tells-all-settings-lr3e-4-seed-07"
 PATIENCE_MS = 60_000
 Prepare = Callable[[Page], None]
@@ -115,12 +118,16 @@ def make_ended(root: Path) -> list[State]:
         samples.append({"time": 1.79e9, "step": step, **sample})
     write_run(workspace, "beta", 120, optimizer={"learning_rate": 1e-4})
     write_run(workspace, LONG, 60)
+    _end(write_run(workspace, "failed", 80), "failed", "The loss is not a number at step 80.")
+    _end(write_run(workspace, "stopped", 60), "stopped", "Stopped by you at step 60.")
     prepare(workspace, "ready")
     _train(prepare(workspace, "done"))
     tabs = ("samples", "events", "configuration", "log", "notes")
     return [
         *_of_pages("alpha"),
         State("run-done", "/runs/done"),
+        State("run-failed", "/runs/failed"),
+        State("run-stopped", "/runs/stopped"),
         State("run-ready", "/runs/ready"),
         State("run-long-name", f"/runs/{LONG}"),
         State("run-gone", "/runs/not-there"),
@@ -145,8 +152,14 @@ def make_busy(root: Path) -> list[State]:
     write_run(workspace, "before", 80)
     prepare(workspace, "training", length="1000000 steps")
     prepare(workspace, "waiting")
+    # A build of these takes longer than the pictures.
+    (root / "many").mkdir()
+    for number in range(MANY_FILES):
+        (root / "many" / f"{number}.txt").write_text(f"Document {number}. " * 400)
     return [
         State("home", "/", _of_a_living_run),
+        State("data-building", "/data", _of_a_build),
+        State("models", "/models"),
         State("runs", "/runs"),
         State("run", "/runs/training"),
         State("run-waiting", "/runs/waiting"),
@@ -182,6 +195,20 @@ def _to_the_end(page: Page) -> None:
     page.get_by_role("tablist").last.scroll_into_view_if_needed()
 
 
+def _end(directory: Path, outcome: Outcome, reason: str) -> None:
+    """Write the trainer's last word."""
+    rows = len((directory / run_files.METRICS).read_text(encoding="utf-8").splitlines())
+    result = RunResult(
+        outcome=outcome, reason=reason, step=rows, planned_steps=2 * rows, checkpoint=None,
+        best_checkpoint=None, skipped_steps=0, session=0, ended=time.time(),
+    )  # fmt: skip
+    run_files.write_record(directory / run_files.RESULT, result)
+
+
+def _of_a_build(page: Page) -> None:
+    expect(page.get_by_text("large").first).to_be_visible(timeout=PATIENCE_MS)
+
+
 def _of_a_living_run(page: Page) -> None:
     expect(page.locator(".live-curve canvas").first).to_be_visible(timeout=PATIENCE_MS)
 
@@ -195,9 +222,13 @@ def _busy(server: RunningServer, session: SignedIn, name: str) -> Iterator[None]
     for run, body in (("training", {}), ("waiting", {"queue": True})):
         answer = server.api(session, "POST", f"/api/runs/{run}/start", body)
         assert answer.status < 300, answer.body
+    build = {"name": "large", "sources": [str(server.workspace / "many")]}
+    built = server.api(session, "POST", "/api/corpora", build)
+    assert built.status < 300, built.body
     try:
         yield
     finally:
+        server.api(session, "POST", f"/api/jobs/{built.json['id']}/cancel")
         server.api(session, "DELETE", "/api/queue/waiting")
         server.api(session, "POST", "/api/runs/training/kill", {"confirmed": True})
 

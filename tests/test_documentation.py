@@ -13,6 +13,10 @@ import pytest
 from cptstudio.training.known_machines import machine_named
 from cptstudio.training.recommended_models import recommended_models, ways_that_fit
 from tests.demo_workspace import copy_of_demo
+from tests.models.conftest import hub_server, model_files
+from tests.models.fake_hub import FakeHub
+
+__all__ = ["hub_server", "model_files"]
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
@@ -22,6 +26,7 @@ MACHINES = (
     *("RTX 4060 Ti 16 GB", "RTX 4090", "H100", "CPU 16 GB", "CPU 32 GB", "CPU 64 GB"),
 )
 TESTED = re.compile(r"<!-- tested: demo -->\n```sh\n(.*?)```", re.DOTALL)
+TESTED_WITH_A_HUB = re.compile(r"<!-- tested: hub -->\n```sh\n(.*?)```", re.DOTALL)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -87,3 +92,36 @@ def test_the_commands_of_the_readme_run_as_written(
     assert completed.returncode == 0, completed.stdout[-4000:] + completed.stderr[-4000:]
     assert "Traceback" not in completed.stdout + completed.stderr
     assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000020/manifest.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_four_commands_for_a_folder_of_ones_own_run_as_written(
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    [block] = TESTED_WITH_A_HUB.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    hub_server.add("Qwen/Qwen3-0.6B-Base", model_files)
+    notes = tmp_path / "home" / "Documents" / "notes"
+    notes.mkdir(parents=True)
+    for name in ("models.md", "exports.md"):
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for number, part in enumerate(text.split("\n## ")):
+            (notes / f"{number}-{name}").write_text(part, encoding="utf-8")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    completed = subprocess.run(
+        ["bash", "-c", f"set -euxo pipefail\n{block}"],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    told = completed.stdout + completed.stderr
+    assert completed.returncode == 0 and "Traceback" not in told, told[-4000:]
+    assert (workspace / "models/cpt/notes-1/result.json").is_file()
+    assert "bits per byte" in completed.stdout.lower(), completed.stdout[-2000:]

@@ -162,7 +162,9 @@ def test_too_little_is_said_and_nothing_is_claimed(tmp_path: Path) -> None:
     verdict = verdict_of(rows, alive=False)
     assert verdict is not None and not verdict.merge
     assert {part.kind for part in verdict.parts} == {"too little"}
-    assert "5 held-out documents" in verdict.text
+    assert verdict.text.count("5 held-out documents") == 2
+    assert verdict.text.count("Too little held-out text to be sure") == 1
+    assert verdict.text.endswith("Increase the evaluation size or the validation split.")
     # Nor where one document is nearly all of it, and cannot be told into sections.
     numbers, size = np.arange(30), np.array([100_000, *[50] * 29])
     change = relative_change(size * 0.5, size * 0.7, size, numbers)

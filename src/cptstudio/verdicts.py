@@ -70,6 +70,8 @@ BASIS: Final = (
 )
 _MINUS: Final = "\N{MINUS SIGN}"
 _MERGE: Final = "A merge may keep most of the gain: measure it."
+_TOO_LITTLE: Final = "Too little held-out text to be sure:"
+_MORE_TEXT: Final = "Increase the evaluation size or the validation split."
 
 
 def verdict_of(evaluations: Sequence[Row], *, alive: bool, trained: bool = True) -> Verdict | None:
@@ -109,11 +111,13 @@ def verdict_of(evaluations: Sequence[Row], *, alive: bool, trained: bool = True)
     if not any(part.kind == "diverging" for part in parts):
         parts += _past_its_best(_mapping(changes.get("best")))
     parts += _of_general(general)
+    parts = _together(parts)
     kinds = {part.kind for part in parts}
     if not parts:
         return _untold(evaluations[0], last, step)
     merge = {"learning", "forgetting"} <= kinds and not alive
-    return _verdict(parts, step, _MERGE if merge else "", merge, _basis(domain or general))
+    advice = _MERGE if merge else _MORE_TEXT if "too little" in kinds else ""
+    return _verdict(parts, step, advice, merge, _basis(domain or general))
 
 
 class Against(LateModel, frozen=True):
@@ -238,12 +242,23 @@ def _of_general(change: Mapping[str, Any]) -> list[VerdictPart]:
 def _too_little(role: str, value: float, change: Mapping[str, Any]) -> VerdictPart:
     many = whole(change.get("documents")) or 0
     documents = f"{many:,} held-out document{'s' * (many != 1)}"
-    text = (
-        f"Too little held-out text to be sure: {role} {_percent(value)} on {documents}. Increase "
-        "the evaluation size or the validation split."
-    )
+    text = f"{_TOO_LITTLE} {role} {_percent(value)} on {documents}."
     short = "Too little held out" if role == "domain" else ""
     return VerdictPart(kind="too little", tone="neutral", text=text, short=short)
+
+
+def _together(parts: list[VerdictPart]) -> list[VerdictPart]:
+    """What is said of both roles for the same reason, said once."""
+    unsure = [part for part in parts if part.kind == "too little"]
+    if len(unsure) < 2:
+        return parts
+    first, second = unsure
+    text = f"{first.text.removesuffix('.')}, {second.text.removeprefix(_TOO_LITTLE).lstrip()}"
+    return [
+        first.model_copy(update={"text": text}) if part is first else part
+        for part in parts
+        if part is not second
+    ]
 
 
 def _untold(first: Row, last: Row, step: int | None) -> Verdict | None:

@@ -63,7 +63,7 @@ def write_run(
         changes: values of single steps' rows.
         settings: groups of its settings.
     """
-    directory = prepare(workspace, name, **settings)
+    directory = prepare(workspace, name, **{"length": f"{steps} steps", **settings})
     writer = TrainingMetricsLogger(directory, session=0)
     for step in range(1, steps + 1):
         writer.row("train", step, **train_row(step, **(changes or {}).get(step, {})))

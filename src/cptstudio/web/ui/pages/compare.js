@@ -54,10 +54,11 @@ function Verdicts({ answer, baseline }) {
     h("ul", { class: "compared" }, runs.map((run, at) => {
       const against = answer.against[run.id];
       return h("li", { class: "card", key: run.id },
-        h("div", { class: "row" },
+        h("div", { class: "spread" },
           h("h3", {}, h("a", { href: `/runs/${run.id}` }, h(RunKey, { label: nameOf(run), at }))),
-          run.id === baseline && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
-          run.kind === "run" && h(StateBadge, { state: run.state })),
+          h("div", { class: "row" },
+            run.id === baseline && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
+            run.kind === "run" && h(StateBadge, { state: run.state }))),
         run.verdict
           ? h(VerdictText, { verdict: run.verdict })
           : h("p", { class: "muted" }, "No verdict: at least two evaluations are needed."),

@@ -53,7 +53,7 @@ function AllModels({ models, use }) {
   const others = chosen.filter((model) => model.kind !== "checkpoint");
   const clear = h(Button, { small: true, onClick: () => setQuery({ filter: null, kind: null, architecture: null }) },
     "Clear filters");
-  return h("div", { class: "stack model-table" },
+  return h("div", { class: "stack" },
     h(Choices, { models, use }),
     chosen.length === 0 && h(Card, {}, h("p", { role: "status" }, "No models match the filters. ", clear)),
     others.length > 0 && h(Card, { flush: true, class: "card-table" }, h(ModelTable, { models: others })),

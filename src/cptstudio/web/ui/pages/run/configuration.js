@@ -28,7 +28,7 @@ function Changed({ run }) {
     h("h3", {}, "Changed settings"),
     run.changed_settings.length
       ? h(Table, {
-        caption: "Changed settings", rows: run.changed_settings, rowKey: (one) => one.setting,
+        caption: "Changed settings", stacks: true, rows: run.changed_settings, rowKey: (one) => one.setting,
         columns: [
           { id: "setting", title: "Setting", header: true,
             cell: (one) => h("span", { title: one.setting }, one.title) },
