@@ -82,6 +82,22 @@ class Parent(Record):
     checkpoint: str
 
 
+class EarlierStage(Record):
+    """A run whose checkpoint a later run began with.
+
+    Attributes:
+        checkpoint: the folder's name.
+        model: what the run itself began with.
+        corpora: names, in the order of its settings.
+    """
+
+    run: str
+    checkpoint: str
+    model: str
+    method: str | None
+    corpora: tuple[str, ...]
+
+
 class RunConfig(Record):
     """config.json: complete, resolved, immutable.
 
@@ -109,6 +125,8 @@ class RunConfig(Record):
             session see alike; "micro-batches" in runs of before, which keep their order.
         dropout_of: what draws its dropout by itself: "rows", so that it depends neither on the
             micro-batches of a session nor on its ranks; "micro-batches" in runs of before.
+        earlier: the runs that made its base model, the first one first; none where it begins with
+            a model that no run of this workspace made.
         chosen: dotted names of the settings that were left open and whose values were chosen
             automatically; None in runs of before, which did not record it.
     """
@@ -126,6 +144,7 @@ class RunConfig(Record):
     versions: dict[str, str]
     machine: dict[str, str | int | float]
     parent: Parent | None = None
+    earlier: tuple[EarlierStage, ...] = ()
     held_out: Literal["documents", "windows"] = "documents"
     parameter_rule: ParameterRule = "axes"
     configuration_reading: ConfigurationReading = "as written"
@@ -201,6 +220,17 @@ class RunResult(Record):
     session: int
     ended: float
     cause: Cause | None = None
+
+
+def bases_of_runs(runs: Path) -> frozenset[Path]:
+    """Return the real folders of the models that the runs of a workspace began with."""
+    found = set()
+    for directory in runs.iterdir():
+        try:
+            found.add(durable.real_path(Path(read_config(directory).model_path)))
+        except (UserError, OSError):
+            continue
+    return frozenset(found)
 
 
 def checkpoint_name(step: int) -> str:

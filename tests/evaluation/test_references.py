@@ -9,7 +9,8 @@ import pytest
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
-from cptstudio.evaluation.references import choose_checkpoint, resolve_reference
+from cptstudio.evaluation.references import resolve_reference
+from cptstudio.lm.stages import choose_checkpoint
 from cptstudio.run_files import CheckpointManifest, write_record
 from cptstudio.weight_files import check_present
 from cptstudio.workspace import Workspace, why_model_is_absent

@@ -37,6 +37,8 @@ from cptstudio.cli.session_options import (
 )
 from cptstudio.cli.typed_options import whole, whole_argument
 from cptstudio.errors import UserError
+from cptstudio.lm.stages import stage_words
+from cptstudio.run_files import RunConfig
 from cptstudio.run_phases import title_of
 from cptstudio.runs.remedies import remedies_of
 from cptstudio.runs.run import Run
@@ -387,6 +389,7 @@ def _facts(run: Run, verdict: Verdict | None) -> dict[str, Any]:
         "created": run.created or None,
         "keeper_pid": run.keeper_pid,
         "trainer_pid": run.trainer_pid,
+        "earlier": [one.model_dump() for one in run.config.earlier] if run.config else [],
         "last_row": run.last_row(),
         "last_evaluation": run.last_row("evaluation"),
         "problems": run.problems,
@@ -397,6 +400,13 @@ def _facts(run: Run, verdict: Verdict | None) -> dict[str, Any]:
 def _verdict(run: Run, thorough: bool = True) -> Verdict | None:
     facts = FactsReader(run.directory).facts(thorough)
     return verdict_of(facts.evaluations, alive=run.state.alive, trained=facts.step is not None)
+
+
+def _lineage(config: RunConfig) -> str:
+    """The runs whose checkpoints led to this one; what was deleted meanwhile is told."""
+    there = Path(config.model_path).exists()
+    gone = "" if there else " (deleted: this run can't be resumed or forked without it)"
+    return f"{stage_words(config.earlier, config.settings.model.path)}{gone} → {config.name}"
 
 
 def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
@@ -420,6 +430,7 @@ def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
         names = ", ".join(f"{use.name} ({use.role})" for use in settings.data.corpora)
         lines += [
             ("model", escape(settings.model.path)),
+            *([("lineage", escape(_lineage(run.config)))] if run.config.earlier else []),
             ("corpora", escape(names)),
             ("method", f"{settings.method.kind}, {settings.length}"),
         ]

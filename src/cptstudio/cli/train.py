@@ -67,7 +67,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Folder, name under models/base/, or ID of a model in the Hugging Face cache.",
+        help="Folder, name under models/base/, ID of a model in the Hugging Face cache, "
+        "exports/NAME, or a run's checkpoint as the next stage: RUN@best, RUN@last, RUN@200.",
         rich_help_panel="Model",
     ),
 ]

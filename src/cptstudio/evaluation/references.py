@@ -10,7 +10,7 @@ from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.export_files import REFERENCE_PREFIX, read_export
 from cptstudio.lm.description import resolve_model
-from cptstudio.run_rows import best_checkpoint
+from cptstudio.lm.stages import choose_checkpoint
 from cptstudio.workspace import NAME_PATTERN, Workspace
 
 
@@ -102,33 +102,3 @@ def _of_run(run_directory: Path, which: str) -> ModelReference:
     if run_files.read_manifest(checkpoint).layout == "model":
         return ModelReference(label, checkpoint, run=run_directory)
     return ModelReference(label, Path(config.model_path), checkpoint, run_directory)
-
-
-def choose_checkpoint(run_directory: Path, which: str) -> Path:
-    """Return a complete checkpoint of a run.
-
-    Args:
-        which: "last", "best" (lowest domain bits per byte), a step, or a folder name.
-
-    Raises:
-        UserError: there is no such checkpoint; the ones that are there are named.
-    """
-    complete = run_files.checkpoints_of(run_directory)
-    if not complete:
-        raise UserError(f"The run {run_directory.name!r} has no complete checkpoint yet.")
-    if which == "last":
-        return complete[-1]
-    if which == "best":
-        best = best_checkpoint(complete)
-        if best is not None:
-            return best
-        raise UserError(f"No checkpoint of the run {run_directory.name!r} has been evaluated.")
-    wanted = run_files.checkpoint_name(int(which)) if which.isdecimal() else which
-    for path in complete:
-        if path.name == wanted:
-            return path
-    known = ", ".join(path.name for path in complete)
-    raise UserError(
-        f"The run {run_directory.name!r} has no complete checkpoint {which!r}. Existing "
-        f"checkpoints: {known}."
-    )

@@ -111,7 +111,11 @@ def _of_checkpoint(
     if run is not None and run.queue_position is not None:
         return Outlook(f"The run {run.id} is in the queue. Remove it from the queue first.")
     others = [one for one in records if one.run == record.run and one is not record]
-    found = []
+    # A later run may have begun with it.
+    as_model = _of_model(record, records, runs)
+    if as_model.refusal is not None:
+        return as_model
+    found = list(as_model.consequences)
     if not others:
         found.append(
             f"It is the only checkpoint of {record.run}, which can't be resumed or forked then."

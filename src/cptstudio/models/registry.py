@@ -7,6 +7,7 @@ they are. Nothing here loads MLX, so the web server may ask at every view.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,9 @@ Kind = Literal["base", "downloaded", "merged", "exported", "checkpoint"]
 KINDS: Final[tuple[Kind, ...]] = ("base", "downloaded", "merged", "exported", "checkpoint")
 Place = Literal["workspace", "cache", "folder", "elsewhere", "missing"]
 Relation = Literal["base", "parent", "part", "source", "card"]
+
+
+_BASE_GONE: Final = "Its base model, a checkpoint of another run, was deleted."
 
 
 @dataclass(frozen=True)
@@ -145,9 +149,12 @@ class ModelRegistry:
         known = {real_path(record.folder) for record in found}
         found += self._elsewhere(runs.values(), known)
         bases = {real_path(record.folder): record for record in found}
-        for name, config in runs.items():
-            found += self._checkpoints(name, config, bases)
-        return list(_linked(found))
+        # A run may begin with a checkpoint of a former one, which is known before it.
+        checkpoints: dict[str, list[ModelRecord]] = {}
+        for name, config in sorted(runs.items(), key=_when):
+            checkpoints[name] = self._checkpoints(name, config, bases)
+            bases |= {real_path(record.folder): record for record in checkpoints[name]}
+        return list(_linked([*found, *itertools.chain(*(checkpoints[name] for name in runs))]))
 
     def exports(self) -> list[ModelRecord]:
         """Those that were made for other programs."""
@@ -210,7 +217,7 @@ class ModelRegistry:
         """The base models that runs name and that are in no list."""
         paths = {Path(one.model_path) for one in configs if not isinstance(one, UserError)}
         for path in sorted(paths):
-            if real_path(path) in known:
+            if real_path(path) in known or _is_checkpoint(path, self._workspace):
                 continue
             record = ModelRecord(str(path), path.name, "base", "elsewhere", path)
             absence = why_model_is_absent(path)
@@ -264,7 +271,7 @@ class ModelRegistry:
         if manifest.layout == "adapter":
             facts["adapter"] = True
             facts["description"] = base.description if base else None
-            facts["error"] = problem or (_of_base(base) if base else None)
+            facts["error"] = problem or (_of_base(base) if base else _BASE_GONE)
         else:
             whole = self._library.folders.facts(folder)
             facts["description"], facts["license"] = whole.description, whole.license
@@ -283,6 +290,17 @@ class ModelRegistry:
             method=manifest.method,
             **facts,
         )
+
+
+def _when(run: tuple[str, RunConfig | UserError]) -> float:
+    return 0.0 if isinstance(run[1], UserError) else run[1].created
+
+
+def _is_checkpoint(path: Path, workspace: Workspace) -> bool:
+    """Whether a folder is, or was, a checkpoint of this workspace, which is listed with its run."""
+    if path.parent.name != run_files.CHECKPOINTS:
+        return False
+    return real_path(path.parent.parent.parent) == real_path(workspace.runs)
 
 
 def _with_facts(record: ModelRecord, facts: FolderFacts) -> ModelRecord:
@@ -307,6 +325,9 @@ def _of_base(base: ModelRecord) -> str | None:
 def _of_run(config: RunConfig, base: ModelRecord | None) -> tuple[Link, ...]:
     """What a run's checkpoints were made from."""
     found = [Link("base", base.reference if base else None, config.settings.model.path)]
+    if base is None:
+        # The former runs are deleted: what they began with is told all the same.
+        found += [Link("base", None, stage.model) for stage in reversed(config.earlier)]
     if config.parent is not None:
         name = f"{config.parent.run}@{Path(config.parent.checkpoint).name}"
         found.insert(0, Link("parent", None, name))

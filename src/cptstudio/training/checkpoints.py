@@ -42,6 +42,7 @@ from cptstudio.run_files import (
     TRAINING_STATE,
     CheckpointManifest,
     Record,
+    bases_of_runs,
     checkpoint_name,
     checkpoint_step,
     checkpoints_of,
@@ -215,10 +216,15 @@ class CheckpointStore:
         """Delete what need not stay, after a commit; returns the names deleted."""
         there = readable_manifests(checkpoints_of(self._run_directory))
         known = {manifest.step: manifest.domain_bits_per_byte for _, manifest in there}
-        deleted = []
-        for step in superfluous_steps(known, self._settings, current_step):
+        deleted: list[str] = []
+        superfluous = superfluous_steps(known, self._settings, current_step)
+        needed = bases_of_runs(self._run_directory.parent) if superfluous else frozenset()
+        for step in superfluous:
             self._lock.check_present()
             path = self._folder / checkpoint_name(step)
+            if durable.real_path(path) in needed:
+                # A later run began with it, and is resumed from it.
+                continue
             # First out of the way in one step, so that it is never there in part.
             leaving = durable.staging_path(path)
             os.rename(path, leaving)

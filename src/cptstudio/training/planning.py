@@ -22,12 +22,12 @@ from cptstudio.lm.description import (
     ModelDescription,
     describe_model,
     read_model_config,
-    resolve_model,
 )
 from cptstudio.lm.finite import damaged_tensors, not_finite
 from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.network_facts import NetworkFacts
 from cptstudio.lm.network_reader import read_network
+from cptstudio.lm.stages import resolve_base
 from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
@@ -197,7 +197,11 @@ def make_plan(
             corpora.append(open_corpus(workspace.corpus(use.name)))
     model, network, tokenizer_hash = None, None, ""
     with _noted(problems, "model.path"):
-        model = describe_model(resolve_model(settings.model.path, workspace.base_models))
+        folder, named = resolve_base(settings.model.path, workspace)
+        # "best" and "last" may mean another checkpoint tomorrow.
+        base = settings.model.model_copy(update={"path": named})
+        settings = settings.model_copy(update={"model": base})
+        model = describe_model(folder)
     if model is not None:
         with _noted(problems, "model.path"):
             identity = identify(model.path)

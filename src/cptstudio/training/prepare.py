@@ -14,6 +14,7 @@ from cptstudio.lm.identity import (
     sizes_and_times,
     tokenizer_files,
 )
+from cptstudio.lm.stages import stages_before
 from cptstudio.run_files import CorpusRecord, RunConfig, reserve
 from cptstudio.setting_flags import leaves, value_of
 from cptstudio.settings import TrainingSettings
@@ -65,6 +66,7 @@ def plan_config(
         created=time.time(),
         settings=plan.settings,
         model_path=str(plan.model.path),
+        earlier=stages_before(plan.settings.model.path, workspace),
         model_hash=None if files is None else hash_of_files(files),
         model_files=files,
         model_sizes=sizes_and_times(path) if files is None else None,

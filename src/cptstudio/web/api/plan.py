@@ -12,7 +12,7 @@ from cptstudio import yaml_text
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.tokenizer_identity import identify
 from cptstudio.errors import Finding, UserError, by_field
-from cptstudio.lm.description import resolve_model
+from cptstudio.lm.stages import resolve_base
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.known_machines import machine_named, names
 from cptstudio.training.make_it_fit import WayToFit
@@ -207,7 +207,7 @@ def _untokenized(studio: Studio, findings: list[Finding], tree: dict[str, Any]) 
         return []
     try:
         settings = parse_settings(tree)
-        model = resolve_model(settings.model.path, studio.workspace.base_models)
+        model, _ = resolve_base(settings.model.path, studio.workspace)
         tokenizer = identify(model)
     except UserError:
         return []
