@@ -98,7 +98,7 @@ PLAYGROUND_SAMPLING: Final[dict[str, dict[str, float]]] = {
         "repetition_penalty": 1.1,
         "repetition_window": 64,
     },
-    "chat": {"temperature": 0.7, "top_p": 0.9},
+    "chat": {"temperature": 0.7, "top_p": 0.9, "max_tokens": CHAT_TOKENS},
 }
 """What the playground begins with, for raw text and for chat.
 

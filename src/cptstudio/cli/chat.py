@@ -18,11 +18,11 @@ from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.references import resolve_reference
 from cptstudio.lm.chat_format import ChatFormat, sentence_of
 from cptstudio.lm.chat_reader import read_chat_format
-from cptstudio.sampling import CHAT_TOKENS, PLAYGROUND_SAMPLING, Sampling
+from cptstudio.sampling import PLAYGROUND_SAMPLING, Sampling
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
-_DEFAULTS: dict[str, Any] = {**PLAYGROUND_SAMPLING["chat"], "max_tokens": CHAT_TOKENS}
+_DEFAULTS: dict[str, Any] = dict(PLAYGROUND_SAMPLING["chat"])
 _HELP = "\n".join(f"- `{command}` {words}" for command, words in COMMANDS)
 
 

@@ -1,8 +1,7 @@
 """How the chat of a model folder is formed, told without loading the tokenizer libraries here.
 
-A process of its own (`python -m cptstudio.lm.chat_reader`) loads the tokenizer and applies its chat
-template, which is a program that came with the model; the answer holds for as long as the folder's
-files stay as they are.
+A process of its own (`python -m cptstudio.lm.chat_reader`) loads the tokenizer and has its chat
+template rendered; the answer holds for as long as the folder's files stay as they are.
 
     {"model": FOLDER} -> {"result": {"format": {...}}}, {"result": {"wrong": {...}}}
                          or {"error": {...}}, see `job_programs`
@@ -10,6 +9,7 @@ files stay as they are.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from cptstudio import child_process, job_programs
 from cptstudio.child_answers import user_error
-from cptstudio.child_limits import for_a_look
+from cptstudio.child_limits import TEMPLATE_SECONDS, for_a_look
 from cptstudio.corpus.conversations import template_program
 from cptstudio.corpus.conversations.chat_templates import FIXED_DATE, Rendered, Rendering
 from cptstudio.corpus.tokenizer import check_folder
@@ -50,8 +50,8 @@ def read_chat_format(model_path: Path | str) -> ChatFormat:
 
 def _find_out(folder: Path) -> ChatFormat | UserError:
     limits = for_a_look(
-        "Its chat template never finishes. Use raw text instead.",
-        "Its chat template uses more and more memory. Use raw text instead.",
+        "The cause is its files or the disk.",
+        "Its files are damaged or unusual. Download the model again.",
     )
     found = child_process.ask(
         ("-m", MODULE),
@@ -67,19 +67,6 @@ def work(request: dict[str, Any], answer: job_programs.Answer) -> dict[str, Any]
     leave_out_torch()
     from transformers import AutoTokenizer
 
-    def render_all(
-        template: str, renderings: Sequence[Rendering], variables: dict[str, Any]
-    ) -> list[Rendered]:
-        # In this process, which has limits of its own.
-        asked = {
-            "template": template,
-            "variables": variables,
-            "date": FIXED_DATE,
-            "renderings": [vars(one) for one in renderings],
-        }
-        told = template_program.render(asked, answer)["renderings"]
-        return [Rendered(one.get("text", ""), refused=one.get("refused")) for one in told]
-
     folder = Path(request["model"])
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -88,7 +75,39 @@ def work(request: dict[str, Any], answer: job_programs.Answer) -> dict[str, Any]
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         sentence = f"{folder} has no tokenizer that transformers can load: {reason}"
         return {"wrong": job_programs.told(UserError(sentence))}
-    return {"format": chat_format(folder, tokenizer, render_all).as_json()}
+
+    def render_all(
+        template: str, renderings: Sequence[Rendering], variables: dict[str, Any]
+    ) -> list[Rendered]:
+        asked = {
+            "template": template,
+            "variables": variables,
+            "date": FIXED_DATE,
+            "renderings": [vars(one) for one in renderings],
+        }
+        try:
+            told = template_program.render(asked, answer)["renderings"]
+        except _NeverEndsError:
+            never = Rendered("", refused="It never finishes. Use raw text instead.")
+            return [never] * len(renderings)
+        return [Rendered(one.get("text", ""), refused=one.get("refused")) for one in told]
+
+    # What the files name is told of a template that never ends, too.
+    former = signal.signal(signal.SIGALRM, _never_ends)
+    signal.setitimer(signal.ITIMER_REAL, TEMPLATE_SECONDS)
+    try:
+        return {"format": chat_format(folder, tokenizer, render_all).as_json()}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+class _NeverEndsError(BaseException):
+    """The time is up; no template and no library takes it for an error of its own."""
+
+
+def _never_ends(_: int, __: object) -> None:
+    raise _NeverEndsError
 
 
 if __name__ == "__main__":

@@ -31,14 +31,16 @@ _TEMPLATE = (
 )
 
 
-def make_lab_workspace(root: Path) -> Workspace:
-    """Two base models, one with a chat template, and a run with two checkpoints."""
+def make_lab_workspace(root: Path, trained: bool = True) -> Workspace:
+    """Two base models, one with a chat template, and, trained, a run with two checkpoints."""
     workspace = make_workspace(root)
     chat = workspace.base_model(CHAT_BASE)
     shutil.copytree(workspace.base_model(BASE), chat)
     settings = json.loads((chat / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["chat_template"] = _TEMPLATE
     (chat / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    if not trained:
+        return workspace
     directory = prepare(
         workspace,
         RUN,
@@ -125,9 +127,9 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, browser: Browser) -> Iterator[Lab]:
+def running_lab(root: Path, browser: Browser, trained: bool = True) -> Iterator[Lab]:
     """The lab; everything it started is gone with the block."""
-    workspace = make_lab_workspace(root / "workspace")
+    workspace = make_lab_workspace(root / "workspace", trained)
     port = free_port()
     server = RunningServer(workspace.root, port, "--no-detect")
     server.wait_until_up()

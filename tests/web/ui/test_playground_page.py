@@ -18,7 +18,6 @@ from tests.web.ui.accessibility import assert_accessible_in_all
 from tests.web.ui.payloads import PAYLOADS
 from tests.web.ui.playground_lab import (
     BASE,
-    CHAT_BASE,
     LAST,
     MIDDLE,
     PROMPT,
@@ -280,36 +279,6 @@ def test_a_server_that_was_started_again(lab: Lab) -> None:
     page.get_by_role("button", name="Unload").click()
     expect(page.get_by_text("Loaded", exact=True)).to_have_count(0)
     assert not lab.api("GET", "/api/inference")["running"]
-    page.close()
-
-
-def test_chat_where_there_is_a_template(lab: Lab) -> None:
-    lab.load(CHAT_BASE, BASE)
-    page = lab.open(BASE, CHAT_BASE, max_tokens=8)
-    expect(page.get_by_role("radio", name="Chat")).to_be_disabled()
-    choice = page.locator(".playground-models")
-    # It folds by itself once the models are known to be in memory.
-    expect(choice).to_have_js_property("open", False)
-    choice.locator("> summary").click()
-    page.get_by_role("button", name=f"Remove {BASE}", exact=True).click()
-    page.get_by_role("radio", name="Chat").check()
-    page.get_by_label("System prompt").fill("Be short.")
-    page.get_by_label("Message", exact=True).fill("What is a list?")
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect_ended(page)
-    turns = [
-        {"role": "system", "content": "Be short."},
-        {"role": "user", "content": "What is a list?"},
-    ]
-    said = "".join(p["text"] for p in lab.complete(CHAT_BASE, {"chat": turns}, max_tokens=8))
-    assert text_of(page, CHAT_BASE) == said
-    page.get_by_label("Your next message").fill("And a tuple?")
-    page.keyboard.press("Control+Enter")
-    expect_ended(page)
-    expect(card(page, CHAT_BASE)).to_contain_text("And a tuple?")
-    turns += [{"role": "assistant", "content": said}, {"role": "user", "content": "And a tuple?"}]
-    said = "".join(p["text"] for p in lab.complete(CHAT_BASE, {"chat": turns}, max_tokens=8))
-    assert text_of(page, CHAT_BASE) == said
     page.close()
 
 

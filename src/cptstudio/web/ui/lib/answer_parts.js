@@ -5,6 +5,7 @@
 
 /** @typedef {"text" | "thinking" | "call"} Kind */
 /** @typedef {[start: string, end: string, kind: Kind][]} Tags */
+/** @typedef {{role: string, content: string, reasoning_content?: string}} Message */
 /** @typedef {{kind: Kind, text: string, open: boolean, tags: [string, string]}} Part open: its end has not come */
 
 /**
@@ -42,7 +43,7 @@ export function partsOf(answer, tags, opens = "") {
 /**
  * An answer as a message of the next prompt, as `said_again` has it: thinking apart from what was said.
  * @param {string} answer @param {Tags} tags @param {string=} opens
- * @returns {{role: string, content: string, reasoning_content?: string}}
+ * @returns {Message}
  */
 export function saidAgain(answer, tags, opens = "") {
   const parts = partsOf(answer, tags, opens);

@@ -18,6 +18,7 @@ import { signal, useEffect } from "./preact.js";
  * @property {number} probability
  * @property {Alternative[]} alternatives the likeliest first
  * @property {"end" | "length" | "stop" | null} finish
+ * @property {string | null=} ended_by the token or the stop sequence that ended the text
  */
 /**
  * @typedef {object} Task
@@ -28,7 +29,7 @@ import { signal, useEffect } from "./preact.js";
  * @property {string[]} problems
  * @property {{doing: string, done: number, total: number} | null} progress
  * @property {any} ask
- * @property {{label: string, seed: number, prompt: number[], shown: string[]}[] | null} texts
+ * @property {{label: string, seed: number, prompt: number[], shown: string[], opens: string}[] | null} texts
  * @property {Piece[]} pieces
  * @property {number} next
  * @property {number} version counts up with everything but pieces

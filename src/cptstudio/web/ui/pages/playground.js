@@ -6,14 +6,18 @@ import { useInference } from "../lib/inference.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";
 import { useSampling } from "../lib/sampling.js";
+import { chat } from "./playground/chat.js";
+import { ChatForm } from "./playground/chat_form.js";
 import { InferenceBar } from "./playground/inference_bar.js";
 import { History, promptWords } from "./playground/history.js";
+import { ModeChoice } from "./playground/mode_choice.js";
 import { TokenPopover } from "./playground/popover.js";
 import { PromptForm } from "./playground/prompt_form.js";
-import { prompt, system } from "./playground/prompt_state.js";
+import { prompt } from "./playground/prompt_state.js";
 import { queryOf } from "./playground/sampling.js";
 import { session } from "./playground/session.js";
 import { Texts } from "./playground/texts.js";
+import { Thread } from "./playground/thread.js";
 
 /** @typedef {import("../lib/inference.js").InferenceState} InferenceState */
 
@@ -24,11 +28,17 @@ function restore(entry) {
   const labels = /** @type {string[]} */ ([...new Set(entry.texts.map((/** @type {any} */ text) => text.label))]);
   const first = entry.prompts[0];
   session.restore(entry);
-  system.value = first?.chat?.find((/** @type {any} */ turn) => turn.role === "system")?.content ?? "";
+  if (first?.chat) adopt();
   prompt.value = first?.chat ? "" : first?.text ?? promptWords(first);
   setQuery({ models: modelsToQuery(labels), mode: first?.chat ? "chat" : null,
     ...queryOf(entry.sampling, entry.seeds, first?.chat ? "chat" : "text") }, { push: true });
   document.getElementById("prompt")?.scrollIntoView({ block: "center" });
+}
+
+/** The texts of a chat are a conversation. */
+function adopt() {
+  chat.adopt(session.texts.peek());
+  session.texts.value = [];
 }
 
 /**
@@ -82,21 +92,29 @@ export default function Playground() {
     }
   }, [inference]);
   useEffect(() => {
-    if (inference?.tasks?.length) session.takeUp(inference.tasks);
+    if (!inference?.tasks?.length) return;
+    session.takeUp(inference.tasks);
+    if (session.texts.peek().some(({ state }) => state && "chat" in state.origin)) adopt();
   }, [inference]);
+  const [editing, setEditing] = useState(-1);
+  const talks = route.value.query["mode"] === "chat";
   const chats = (/** @type {string} */ one) => inference?.models?.find((model) => model.label === one)?.chat
     ?? models?.find((model) => model.reference === one)?.chat ?? false;
+  const possible = chosen.length > 0 && chosen.every(chats);
   return [
-    h("header", { key: "head", class: "page-head" }, h("h1", {}, "Playground")),
+    h("header", { key: "head", class: "page-head" }, h("h1", {}, "Playground"),
+      h(ModeChoice, { chat: talks, possible })),
     h("section", { key: "models", class: "card stack", "aria-label": "Models" },
       h(Models, { ready, chosen },
         h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models",
           onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
       h(InferenceBar, { inference })),
     sampling.error !== null && h(Problem, { key: "problem", error: sampling.error, retry: sampling.reload }),
-    sampling.ready && h(PromptForm, { key: "prompt", chosen, why, loads,
-      chatPossible: chosen.length > 0 && chosen.every(chats) }),
-    h(Texts, { key: "texts" }),
+    sampling.ready && !talks && h(PromptForm, { key: "prompt", chosen, why, loads }),
+    !talks && h(Texts, { key: "texts" }),
+    talks && h(Thread, { key: "thread", editing, edit: setEditing }),
+    sampling.ready && talks && h(ChatForm, { key: "chat", chosen, possible, why, loads,
+      editLast: () => setEditing(chat.exchanges.peek().length - 1) }),
     h(History, { key: "history", restore }),
     h(TokenPopover, { key: "popover" }),
   ];

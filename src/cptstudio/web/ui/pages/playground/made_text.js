@@ -2,7 +2,7 @@
 import { signal } from "../../lib/preact.js";
 
 /** @typedef {import("../../lib/inference.js").Piece & {chosen?: boolean}} Piece chosen: by the user, not the model */
-/** @typedef {{text: string} | {tokens: number[]} | {chat: {role: string, content: string}[]}} Prompt */
+/** @typedef {{text: string} | {tokens: number[]} | {chat: import("../../lib/answer_parts.js").Message[]}} Prompt */
 /**
  * How a text stands: made anew for every change, so that a former one can come back.
  * @typedef {object} State
@@ -13,7 +13,10 @@ import { signal } from "../../lib/preact.js";
  * @property {string[]} shown the text of each of them
  * @property {Piece[]} pieces
  * @property {string} string the pieces' text
- * @property {string | null} finish "end", "length", "stop", "cancelled", "failed"; null while it is made
+ * @property {string | null} finish "end", "length", "stop", "cancelled", "failed", "edited" by the user, or "earlier",
+ *   where no more is known; null while it is made
+ * @property {string | null} endedBy the token or the stop sequence that ended it
+ * @property {string} opens the tag of thinking with which the prompt of a chat ended
  * @property {number | null} firstSeconds until the first token
  * @property {number | null} rate tokens in a second
  * @property {number | null} memory bytes of all loaded models
@@ -61,6 +64,8 @@ export class MadeText {
       pieces: kept.slice(),
       string: kept.map((piece) => piece.text).join(""),
       finish: null,
+      endedBy: null,
+      opens: goesOn ? goesOn.opens : "",
       firstSeconds: null,
       rate: null,
       memory: null,
@@ -72,11 +77,13 @@ export class MadeText {
     this.changed();
   }
 
-  /** The prompt's tokens, told when the work begins. @param {{prompt: number[], shown: string[]}} told */
+  /** The prompt's tokens, told when the work begins.
+   *  @param {{prompt: number[], shown: string[], opens?: string}} told */
   takePrompt(told) {
     if (this.state && this.state.prompt === null) {
       this.state.prompt = told.prompt;
       this.state.shown = told.shown;
+      this.state.opens = told.opens ?? "";
       this.changed();
     }
   }
@@ -96,7 +103,9 @@ export class MadeText {
     }
     const made = state.pieces.length - this.countedFrom;
     state.rate = now > this.firstAt && made > 1 ? (made - 1) / ((now - this.firstAt) / 1000) : null;
-    state.finish = pieces[pieces.length - 1].finish;
+    const last = pieces[pieces.length - 1];
+    state.finish = last.finish;
+    state.endedBy = last.ended_by ?? null;
     this.changed();
   }
 
@@ -125,7 +134,8 @@ export class MadeText {
   restore(entry, origin, sampling) {
     this.begin({ seed: entry.seed, origin, sampling });
     const piece = { text_number: 0, token: -1, text: entry.text, probability: NaN, alternatives: [],
-      finish: entry.finish };
+      finish: entry.finish, ended_by: entry.ended_by ?? null };
+    if (this.state) this.state.opens = entry.opens ?? "";
     this.add(entry.text ? [piece] : []);
     this.end(entry.finish || "cancelled", entry, null);
   }

@@ -16,8 +16,8 @@ import { visible } from "./visible.js";
 const PROMPT_END = 240;
 const MOST_PROMPT_TOKENS = 400;
 const FINISHES = /** @type {Record<string, string>} */ ({
-  end: "end of text", length: "token limit reached", stop: "stop sequence", cancelled: "stopped",
-  failed: "broken off",
+  length: "token limit reached", cancelled: "stopped", failed: "broken off", edited: "edited by you",
+  earlier: "earlier",
 });
 
 export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
@@ -25,15 +25,24 @@ export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
 /** Seconds as short as they are measured. @param {number} seconds */
 const exactly = (seconds) => (seconds < 10 ? `${number(seconds, 2)} s` : duration(seconds));
 
+/** Why a text ended: the token or the stop sequence by name. @param {State} state */
+function whyOf({ finish, endedBy, origin }) {
+  const named = endedBy ? ` ${visible(endedBy)}` : "";
+  if (finish === "end") return `${"chat" in origin ? "end of turn" : "end of text"}${named}`;
+  return finish === "stop" ? `stop sequence${named}` : FINISHES[finish ?? ""];
+}
+
 /** @param {State} state @param {boolean} running */
-function factsOf(state, running) {
+export function factsOf(state, running) {
+  if (state.finish === "earlier" || state.finish === "edited") return FINISHES[state.finish];
   return [
+    !running && state.finish && "chat" in state.origin && whyOf(state),
     `${integer(state.pieces.filter((piece) => piece.token >= 0).length)} tokens`,
     state.rate != null && `${number(state.rate, 3)} tokens/s`,
     state.firstSeconds != null && `first token ${exactly(state.firstSeconds)}`,
     state.prompt && `prompt ${integer(state.prompt.length)} tokens`,
-    state.memory != null && `memory ${bytes(state.memory)}`,
-    !running && state.finish && FINISHES[state.finish],
+    state.memory != null && !("chat" in state.origin) && `memory ${bytes(state.memory)}`,
+    !running && state.finish && !("chat" in state.origin) && whyOf(state),
   ].filter(Boolean).join(" · ");
 }
 
@@ -45,24 +54,13 @@ function factsOf(state, running) {
  * @param {{origin: State["origin"], shown: string[]}} props
  */
 function PromptEnd({ origin, shown }) {
-  if ("chat" in origin) {
-    return [
-      h("ol", { key: "turns", class: "turns", "aria-label": "Conversation" },
-        origin.chat.map((turn, index) =>
-          h("li", { key: index, class: `turn turn-${turn.role}` },
-            h("span", { class: "turn-role" },
-              turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
-            h("div", { class: "turn-text", dir: "auto" }, turn.content)))),
-      h("div", { key: "now", class: "turn-role" }, "Model"),
-    ];
-  }
   const text = "text" in origin ? origin.text : shown.join("");
   return text ? h("span", { class: "prompt-end" },
     text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
 }
 
 /** @param {{origin: State["origin"], shown: string[], ids: number[] | null}} props */
-function PromptTokens({ origin, shown, ids }) {
+export function PromptTokens({ origin, shown, ids }) {
   const [open, setOpen] = useState(false);
   if (!ids) return null;
   const given = "text" in origin ? origin.text : null;
@@ -83,7 +81,7 @@ function PromptTokens({ origin, shown, ids }) {
 }
 
 /** @param {{text: MadeText, departs: number | null, baseline: MadeText | null, coloured: boolean}} props */
-function LaneOf({ text, departs, coloured }) {
+export function LaneOf({ text, departs, coloured }) {
   const place = useRef(/** @type {HTMLDivElement | null} */ (null));
   const lane = useRef(/** @type {Lane | null} */ (null));
   const version = text.version.value;
