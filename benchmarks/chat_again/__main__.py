@@ -26,6 +26,7 @@ from cptstudio.child_limits import for_models
 from cptstudio.durations import duration
 from cptstudio.errors import UserError
 from cptstudio.evaluation.chat_again import ChatMeasured, again_request
+from cptstudio.evaluation.merging import instruct_delta
 from cptstudio.evaluation.programs import CHAT
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.evaluation.reports import Reports
@@ -48,6 +49,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder where all is kept")
     parser.add_argument("--seeds", type=int, default=3, help="of the CPT (default: 3)")
+    parser.add_argument(
+        "--without-tuning", action="store_true", help="leave out fine-tuning on conversations"
+    )
     parser.add_argument("--quick", action="store_true", help="prove that it works: tiny numbers")
     parser.add_argument("--page", action="store_true", help=f"put the tables into {PAGE.name}")
     return parser.parse_args(arguments)
@@ -65,8 +69,13 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     for seed in range(given.seeds):
         settings = plan.cpt_settings(scale, base.model, seed)
         trained = _train(workspace, "cpt", seed, settings)
+        tuned = None
+        if not given.without_tuning:
+            answers = material.make_conversations(workspace, instruct, scale.max_tokens // 2)
+            chat = plan.chat_settings(scale, trained.model, answers, seed)
+            tuned = _train(workspace, "chat", seed, chat)
         _say(f"seed {seed}: measuring")
-        found.append(_measured(workspace, scale, trained, instruct))
+        found.append(_measured(workspace, scale, trained, tuned, base, instruct))
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine.describe(),
@@ -83,20 +92,31 @@ def _train(workspace: Workspace, name: str, seed: int, settings: Any) -> ModelRe
 
 
 def _measured(
-    workspace: Workspace, scale: plan.Scale, trained: ModelReference, instruct: Path
+    workspace: Workspace,
+    scale: plan.Scale,
+    trained: ModelReference,
+    tuned: ModelReference | None,
+    base: ModelReference,
+    instruct: Path,
 ) -> list[dict[str, Any]]:
     names = (material.DOMAIN, material.GENERAL)
     request = again_request(
         trained,
         ModelReference(material.INSTRUCT, instruct),
-        [],
+        [] if tuned is None else [tuned],
         plan.STRENGTHS,
         measured=ChatMeasured(
             side="test", max_bytes=scale.scored_bytes, max_tokens=scale.max_tokens
         ),
         corpora=[{"name": name, "path": workspace.corpus(name)} for name in names],
         save=None,
+        base=base,
     )
+    if tuned is not None:
+        both = instruct_delta(tuned, base.model, instruct, [plan.STRENGTH_OF_BOTH])
+        request["points"] += [
+            {**one.request(), "way": "both", "tokenizer": None, "answers": True} for one in both
+        ]
     phase = ""
 
     def tell(line: Line) -> None:

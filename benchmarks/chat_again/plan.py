@@ -10,6 +10,8 @@ from benchmarks.chat_again.material import DOMAIN, GENERAL
 from cptstudio.settings import TrainingSettings
 
 STRENGTHS = (0.5, 0.75, 1.0)
+STRENGTH_OF_BOTH = 0.5
+"""Of the difference that is added to a model that was fine-tuned, too."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Scale:
     Attributes:
         base_tokens: of the training on plain text that makes a base of the instruct model.
         tokens: of each continued pre-training.
+        chat_tokens: of each fine-tuning on conversations, questions included.
         context: tokens of a row.
         rows: of an optimizer update.
         scored_bytes: held-out text of each corpus that models are measured on.
@@ -28,6 +31,7 @@ class Scale:
 
     base_tokens: int
     tokens: int
+    chat_tokens: int = 5_000
     context: int = 128
     rows: int = 4
     scored_bytes: int = 10_000
@@ -36,7 +40,14 @@ class Scale:
 
 
 FULL = Scale(base_tokens=24_000, tokens=10_000)
-QUICK = Scale(base_tokens=2_000, tokens=2_000, scored_bytes=3_000, max_tokens=16, documents=60)
+QUICK = Scale(
+    base_tokens=2_000,
+    tokens=2_000,
+    chat_tokens=1_000,
+    scored_bytes=3_000,
+    max_tokens=16,
+    documents=60,
+)
 
 
 def base_settings(scale: Scale, instruct: Path) -> TrainingSettings:
@@ -49,6 +60,12 @@ def cpt_settings(scale: Scale, base: Path, seed: int) -> TrainingSettings:
     """Continued pre-training of the base on R's manuals."""
     corpora = [{"name": DOMAIN, "role": "domain"}, {"name": GENERAL, "role": "evaluation"}]
     return _settings(base, corpora, scale, scale.tokens, seed, rate=3e-4)
+
+
+def chat_settings(scale: Scale, trained: Path, conversations: str, seed: int) -> TrainingSettings:
+    """A short fine-tuning of a trained model on conversations, of which only answers count."""
+    corpora = [{"name": conversations, "role": "domain"}, {"name": DOMAIN, "role": "evaluation"}]
+    return _settings(trained, corpora, scale, scale.chat_tokens, seed, rate=1e-4)
 
 
 def _settings(

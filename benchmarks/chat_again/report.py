@@ -45,6 +45,8 @@ def _name(point: dict[str, Any]) -> str:
         "instruct": "instruct model, before",
         "trained": "after CPT",
         "difference": f"after CPT + {point['share']} (instruct - base)",
+        "model": "after CPT, fine-tuned on conversations",
+        "both": f"fine-tuned + {point['share']} (instruct - base)",
     }
     return named.get(point["way"], str(point["label"]))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.evaluation import chat_program
 from cptstudio.evaluation.chat_again import ChatMeasured, check_request, gains_kept, suggested
@@ -15,7 +17,7 @@ from cptstudio.evaluation.habits.answering import answer_all
 from cptstudio.evaluation.habits.checks import CHECKS, fulfills
 from cptstudio.evaluation.habits.prompts import built_in
 from cptstudio.evaluation.habits.repetition import longest_loop, repeated_share, units_of
-from cptstudio.evaluation.merging import instruct_delta
+from cptstudio.evaluation.merging import first_base, instruct_delta, lineage, roles_in
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.intervals import mean_of, share_of
 from cptstudio.lm.merging import Part, merge
@@ -23,6 +25,7 @@ from cptstudio.lm.parameters import named_parameters
 from cptstudio.workspace import Workspace
 from tests import toy_chats
 from tests.evaluation.silence import Silence
+from tests.web.run_directories import config_of
 
 # Check, an answer that fulfills it, and answers that do not.
 TABLE: tuple[tuple[dict[str, Any], str, tuple[str, ...]], ...] = (
@@ -219,3 +222,30 @@ def test_what_keeps_too_little_of_the_gain_is_not_suggested() -> None:
     gains_kept(points, None)
     assert suggested(points) == "difference 1.3"
     assert suggested(points[2:]) is None
+
+
+def test_an_instruct_model_has_no_difference_from_itself(chats: Workspace) -> None:
+    instruct = chats.base_model("instruct")
+    cpt = ModelReference("cpt", chats.base_model("cpt"))
+    with pytest.raises(UserError, match="no difference to add"):
+        instruct_delta(cpt, instruct, instruct, [1.0])
+
+
+def test_the_base_of_a_later_stage_is_what_the_first_run_began_with(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    first, second = workspace.run("cpt"), workspace.run("chat")
+    checkpoint = first / "checkpoints" / run_files.checkpoint_name(20)
+    checkpoint.mkdir(parents=True)
+    (checkpoint / run_files.MANIFEST).touch()
+    second.mkdir()
+    cpt = config_of("cpt", data={"corpora": [{"name": "docs"}], "sequence_length": 32})
+    run_files.write_record(first / run_files.CONFIG, cpt)
+    chat = config_of("chat").model_copy(update={"model_path": str(checkpoint)})
+    run_files.write_record(second / run_files.CONFIG, chat)
+    assert lineage(second) == [first, second] and lineage(first) == [first]
+    assert first_base(second) == first_base(first) == Path("/nowhere/toy")
+    assert roles_in(second, ["docs", "code", "other"]) == {
+        "docs": "domain",
+        "code": "domain",
+        "other": None,
+    }

@@ -86,6 +86,14 @@ def again(
         str,
         typer.Option(metavar="MODEL", help="Instruct model of the run's base model."),
     ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Base model of the instruct model (default: what the run, or the first of the "
+            "runs before it, was trained from).",
+        ),
+    ] = None,
     strengths: Annotated[
         list[float] | None,
         number(
@@ -141,6 +149,7 @@ def again(
             measured=checked(ChatMeasured, **given),
             corpora=[corpus_of(name, place) for name in corpora or ()],
             save=target,
+            base=resolve_reference(base, place) if base is not None else None,
         )
     except UserError as error:
         if save is not None and len(strengths or STRENGTHS) != 1:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
-from cptstudio.evaluation.merging import instruct_delta, roles_in
+from cptstudio.evaluation.merging import first_base, instruct_delta, lineage, roles_in
 from cptstudio.evaluation.model_requests import HeldOutText
 from cptstudio.evaluation.references import ModelReference
 
@@ -58,6 +58,7 @@ def again_request(
     measured: ChatMeasured,
     corpora: Sequence[dict[str, Any]],
     save: Path | None,
+    base: ModelReference | None = None,
 ) -> dict[str, Any]:
     """Return what the program is asked: base, instruct model, trained, and ways to chat again.
 
@@ -67,6 +68,7 @@ def again_request(
         others: further models, such as a checkpoint that was fine-tuned on conversations.
         strengths: of the instruct model's difference from the base.
         save: a folder for the sum of the only strength.
+        base: that the instruct model was made from; None for what the run's lineage began with.
 
     Raises:
         UserError: the checkpoint is of no run, or there is not one strength to save.
@@ -75,13 +77,16 @@ def again_request(
         raise UserError.at(
             "run", f"{trained.label!r} is a base model. Choose a run, such as RUN or RUN@best."
         )
-    base = Path(run_files.read_config(trained.run).model_path)
-    sums = instruct_delta(trained, base, instruct.model, strengths)
+    given, base = base, base or _base_of(trained.run)
+    try:
+        sums = instruct_delta(trained, base.model, instruct.model, strengths)
+    except UserError as error:
+        raise UserError.at("instruct", error.message) from None
     if save is not None and len(sums) != 1:
         raise UserError.at("save", f"Only one model can be saved at a time, not {len(sums)}.")
     template = str(instruct.model)
     points = [
-        {**_of_model(ModelReference(f"{base.name} (base)", base), "base"), "answers": False},
+        {**_of_model(base, "base"), "answers": False},
         _of_model(instruct, "instruct"),
         {**_of_model(trained, "trained"), "tokenizer": template},
         *(
@@ -95,11 +100,18 @@ def again_request(
         "title": f"Chat again: {trained.label} with {instruct.label}",
         "trained": trained.label,
         "instruct": instruct.label,
+        "base": given.label if given is not None else None,
         "points": points,
         **_measured(measured, corpora),
         "roles": roles_in(trained.run, [corpus["name"] for corpus in corpora]),
         "save": {"point": sums[0].label, "folder": save} if save else None,
     }
+
+
+def _base_of(run: Path) -> ModelReference:
+    first = run_files.read_config(lineage(run)[0])
+    name = first.settings.model.path
+    return ModelReference(Path(name).name if Path(name).is_absolute() else name, first_base(run))
 
 
 def _of_model(model: ModelReference, way: str) -> dict[str, Any]:

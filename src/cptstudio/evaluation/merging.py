@@ -81,6 +81,8 @@ def merge_request(
         UserError: the points cannot be made, or there is not one to save.
     """
     base = Path(run_files.read_config(run).model_path)
+    if instruct is not None:
+        base = first_base(run)
     if last is not None:
         title = f"Mean of the last {last} checkpoints of {trained.label}"
         points = [average(run, last)]
@@ -106,10 +108,29 @@ def merge_request(
     }
 
 
+def lineage(run: Path) -> list[Path]:
+    """Return the runs whose checkpoints followed one another up to a run, the first one first."""
+    found = [run]
+    while True:
+        checkpoint = Path(run_files.read_config(found[0]).model_path)
+        before = checkpoint.parent.parent
+        is_run = (before / run_files.CONFIG).is_file()
+        if not is_run or before in found or checkpoint not in run_files.checkpoints_of(before):
+            return found
+        found.insert(0, before)
+
+
+def first_base(run: Path) -> Path:
+    """Return what the first run of a lineage began with."""
+    return Path(run_files.read_config(lineage(run)[0]).model_path)
+
+
 def roles_in(run_directory: Path, corpora: Sequence[str]) -> dict[str, str | None]:
     """What corpora were to a run: "domain", "general" (replayed or only measured), or None."""
-    uses = run_files.read_config(run_directory).settings.data.corpora
-    known = {use.name: "domain" if use.role == "domain" else "general" for use in uses}
+    known: dict[str, str] = {}
+    for run in lineage(run_directory):
+        for use in run_files.read_config(run).settings.data.corpora:
+            known.setdefault(use.name, "domain" if use.role == "domain" else "general")
     return {name: known.get(name) for name in corpora}
 
 
@@ -131,7 +152,16 @@ def back_to_base(trained: ModelReference, base: Path, shares: Sequence[float]) -
 def instruct_delta(
     trained: ModelReference, base: Path, instruct: Path, shares: Sequence[float]
 ) -> list[Point]:
-    """Return the trained + s (instruct - base) for each s."""
+    """Return the trained + s (instruct - base) for each s.
+
+    Raises:
+        UserError: base and instruct model are the same, so there is no difference.
+    """
+    if base.resolve() == instruct.resolve():
+        raise UserError(
+            f"The base model is the instruct model itself ({instruct.name}), so there is no "
+            "difference to add. Choose the base model that the instruct model was made from."
+        )
     return [
         Point(
             f"{trained.label} + {share:g} ({instruct.name} - base)",

@@ -44,6 +44,11 @@ class ChatAgainBody(ReadsNumbers, ChatMeasured, extra="forbid", allow_inf_nan=Fa
 
     run: Reference = Field(description="A run's checkpoint.")
     instruct: Reference = Field(description="Whose difference from the base is added.")
+    base: Reference | None = Field(
+        None,
+        description="Base model of the instruct model; by default what the run, or the first of "
+        "the runs before it, was trained from.",
+    )
     strengths: list[_Strength] = Field(list(STRENGTHS), min_length=1, max_length=16)
     others: list[Reference] = Field(
         default_factory=list,
@@ -84,6 +89,7 @@ def chat_again(studio: Studio, body: ChatAgainBody) -> Job:
         measured=_measured(body),
         corpora=corpora_of(studio, body.corpora),
         save=new_model_folder(studio, body.save) if body.save is not None else None,
+        base=model_choices.find(studio, body.base) if body.base is not None else None,
     )
     return _start(studio, "chat-again", f"Chat again: {trained.label}", request)
 

@@ -77,9 +77,9 @@ function asked(models) {
   const run = (reference && models ? findModel(models, reference) : undefined)
     ?? models?.find((model) => model.kind === "checkpoint" && model.last && !model.error);
   const [named] = modelsFromQuery(query["instruct"]);
-  const fitting = (models ?? []).filter((model) => model.kind === "base" && !model.error && model.chat
-    && model.reference !== run?.base);
-  return { run, fitting, instruct: named ?? fitting[0]?.reference ?? "",
+  const usable = (models ?? []).filter((model) => model.kind === "base" && !model.error);
+  const fitting = usable.filter((model) => model.chat && (query["base"] || model.reference !== run?.base));
+  return { run, fitting, bases: usable, base: modelsFromQuery(query["base"])[0] ?? "", instruct: named ?? fitting[0]?.reference ?? "",
     strengths: query["strengths"] ?? USUAL_STRENGTHS,
     others: resolved(models, modelsFromQuery(query["others"])) };
 }
@@ -122,6 +122,13 @@ export function AskAgain({ open }) {
             h("option", { value: "" }, "Choose a model"),
             want.fitting.map((one) => h("option", { key: one.reference, value: one.reference,
               selected: one.reference === want.instruct }, one.label))) }),
+        h(Field, { label: "Base of the instruct model", hint: "Choose it if the run was trained from another model, "
+          + "such as the instruct model itself.",
+          control: (attributes) => h("select", { ...attributes, value: want.base,
+            onChange: withValue((text) => setQuery({ base: text ? modelsToQuery([text]) : null })) },
+            h("option", { value: "" }, "What the run was trained from"),
+            want.bases.map((one) => h("option", { key: one.reference, value: one.reference,
+              selected: one.reference === want.base }, one.label))) }),
         h(Field, { label: "Strengths", problems: strengths === null
           ? ["Enter numbers from -10 to 10 separated by semicolons, such as 0.5; 1."]
           : [], hint: "One model per strength s: trained + s (instruct − base).",
@@ -135,8 +142,9 @@ export function AskAgain({ open }) {
       h(OnWhat, { corpora, roleOf })),
     h(StartJob, { action: "Measure", path: "/api/evaluation/chat-again", missing,
       body: { ...body, run: run.reference, instruct: want.instruct, strengths: strengths ?? [], others: want.others,
-        corpora } }),
+        corpora, ...(want.base ? { base: want.base } : {}) } }),
     missing === "" && h(Command, { words: ["cpt-studio", "chat-again", run.reference, "--instruct", want.instruct,
+      ...(want.base ? ["--base", want.base] : []),
       ...(want.strengths === USUAL_STRENGTHS ? [] : (strengths ?? []).flatMap((one) => ["--at", one])),
       ...want.others.flatMap((one) => ["--also", one]), ...measuredWords(body, corpora)] }));
 }

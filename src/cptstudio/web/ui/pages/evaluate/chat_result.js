@@ -138,7 +138,8 @@ function SavePoint({ report, point }) {
     void run(async () => {
       const job = await startJob("/api/evaluation/chat-again", { run: request.trained, instruct: request.instruct,
         strengths: [point.share], corpora: request.corpora.map((/** @type {any} */ one) => one.name),
-        side: request.side, max_bytes: request.max_bytes, max_tokens: request.max_tokens, save: name });
+        side: request.side, max_bytes: request.max_bytes, max_tokens: request.max_tokens, save: name,
+        ...(request.base ? { base: request.base } : {}) });
       saves.value = { ...saves.value, [job.id]: name };
     });
   };
