@@ -222,7 +222,7 @@ def _busy(server: RunningServer, session: SignedIn, name: str) -> Iterator[None]
     for run, body in (("training", {}), ("waiting", {"queue": True})):
         answer = server.api(session, "POST", f"/api/runs/{run}/start", body)
         assert answer.status < 300, answer.body
-    build = {"name": "large", "sources": [str(server.workspace / "many")]}
+    build = {"name": "large", "sources": [{"root": "workspace", "path": "many"}]}
     built = server.api(session, "POST", "/api/corpora", build)
     assert built.status < 300, built.body
     try:

@@ -41,7 +41,7 @@ def test_links_lead_to_files_of_the_repository(document: Path) -> None:
 def test_files_and_make_targets_that_are_named_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"`?make ([a-z]+)", text):
+    for target in re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document.name}: make {target}"
     for path in re.findall(r"`((?:tests|benchmarks|scripts|docs)/[\w/.-]+\.\w+)`", text):
         assert (ROOT / path).exists(), f"{document.name}: {path}"
