@@ -73,6 +73,8 @@ base and adapter with `cpt-studio merge`: the merged folder has both formats.
 """
 
 _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl", "*.py")
+_MORE_TEMPLATES = "additional_chat_templates"
+"""Where transformers keeps chat templates beside the default one, such as for tools."""
 # Files of a model folder that describe its weights or its training, not its tokenizer.
 _OWN_FILES = frozenset(
     {
@@ -111,7 +113,7 @@ class CollectedWeights:
     @property
     def files(self) -> tuple[str, ...]:
         """Names of all files in the folder."""
-        return (*self.texts, *self.weights, *(file.name for file in self.copies))
+        return (*self.texts, *self.weights, *(_companion_name(file) for file in self.copies))
 
     def write(
         self, folder: Path, going_on: Callable[[], None] = lambda: None
@@ -131,7 +133,9 @@ class CollectedWeights:
         for name, text in self.texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         for file in self.copies:
-            shutil.copyfile(file, folder / file.name)
+            target = folder / _companion_name(file)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, target)
         return records
 
 
@@ -543,10 +547,16 @@ def _clean_config(base: Path, dtype: str | None) -> dict[str, Any]:
 
 
 def _companions(base: Path) -> Iterator[Path]:
-    """Yield the files of a base that belong to its tokenizer."""
-    for pattern in _COMPANIONS:
+    """Yield the files of a base that belong to its tokenizer and its chat."""
+    for pattern in (*_COMPANIONS, f"{_MORE_TEMPLATES}/*.jinja"):
         for file in sorted(base.glob(pattern)):
             if file.name in _OWN_FILES or not file.is_file():
                 continue
             if file.stat().st_size <= _COMPANION_SIZE_LIMIT:
                 yield file
+
+
+def _companion_name(file: Path) -> str:
+    """Its path in a model folder."""
+    of_templates = file.parent.name == _MORE_TEMPLATES
+    return f"{_MORE_TEMPLATES}/{file.name}" if of_templates else file.name
