@@ -69,6 +69,7 @@ def add(
 
     Example: `cpt-studio remote add https://api.example.com/v1 --key-variable EXAMPLE_API_KEY`
     """
+    opened = Workspace(workspace)
     choices = checked(
         EndpointChoices,
         address=address,
@@ -84,7 +85,7 @@ def add(
         f"{open_line} Confirm this host?",
         yes,
     )
-    noted = confirmed.confirm(Workspace(workspace), choices, place.host)
+    noted = confirmed.confirm(opened, choices, place.host)
     if as_json:
         print_json(noted.model_dump())
         return
