@@ -58,6 +58,28 @@ def test_scores_equal_those_of_single_documents(
     assert scores.tokens.tolist() == LENGTHS
 
 
+def test_only_what_counts_is_scored(toy_folder: ToyFolder, documents: list[np.ndarray]) -> None:
+    model, _ = mlx_lm.load(str(toy_folder("qwen3")))
+    chosen = [documents[3], documents[6]]
+    counts = [np.arange(len(one)) % 3 == 1 for one in chosen]
+    starts = [None, 7]
+    scores = score_documents(
+        model,
+        chosen,
+        [10, 20],
+        start_token=START,
+        context_length=32,
+        counts=counts,
+        starts=starts,
+    )
+    assert scores.tokens.tolist() == [int(flags.sum()) for flags in counts]
+    for number, (tokens, flags) in enumerate(zip(chosen, counts, strict=True)):
+        [nats] = score_tokens(
+            model, [tokens], start_token=starts[number] or START, context_length=32
+        )
+        np.testing.assert_allclose(scores.nats[number], nats[flags].sum(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("stride", [None, 8])
 def test_the_nats_of_every_token_are_those_of_full_logits(
     toy_folder: ToyFolder, documents: list[np.ndarray], stride: int | None

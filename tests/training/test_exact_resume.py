@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cptstudio.run_files import checkpoints_of, read_result
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.errors import UserError
+from cptstudio.run_files import checkpoints_of, read_config, read_result
+from cptstudio.training.run_integrity import check_tokenizer
+from cptstudio.training.training_data import open_training_data
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import CHAT, GENERAL, TALK, add_conversations, prepare
 from tests.training.trainer_process import held_rows, kill_after_rows, run
@@ -102,3 +106,38 @@ def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
     assert_same_run(whole, killed)
     result = read_result(killed)
     assert result is not None and result.outcome == "completed" and result.step == STEPS
+
+
+@pytest.mark.slow
+def test_conversations_go_on_in_the_template_that_they_are_in(workspace: Workspace) -> None:
+    add_conversations(workspace)
+    of_talks = {"corpora": [{"name": TALK}], "sequence_length": 256, "packing": "decompose"}
+    directory = prepare(workspace, "template", model={"path": CHAT}, data=of_talks)
+    config = read_config(directory)
+    data = open_training_data(config)
+    [measured] = data.evaluation
+    store = open_corpus(workspace.corpus(TALK)).token_store()
+    counted = store.manifest.counted
+    assert counted is not None and data.order.tokens_per_epoch == counted["train"]
+    # Whole conversations, of which the answers are measured, with what ends each.
+    assert 0 < sum(one.measured for one in measured.documents) <= counted["validation"]
+    answers = [
+        store.document_tokens(int(place))[store.document_counts(int(place))]
+        for place in store.documents_of("validation")
+    ]
+    assert {int(one[-1]) for one in answers} == {store.tokenizer.eos}
+    template = workspace.base_model(CHAT) / "chat_template.jinja"
+    former = template.read_text(encoding="utf-8")
+    template.write_text(former.replace("assistant", "bot"), encoding="utf-8")
+    try:
+        with pytest.raises(UserError, match="is not the one that this run's conversations are in"):
+            check_tokenizer(config, None)
+        # The corpus is not tokenized for it, either.
+        with pytest.raises(UserError, match="'talk' is not tokenized for this model"):
+            prepare(workspace, "other", model={"path": CHAT}, data=of_talks)
+        template.unlink()
+        with pytest.raises(UserError, match="chat has no chat template"):
+            prepare(workspace, "none", model={"path": CHAT}, data=of_talks)
+    finally:
+        template.write_text(former, encoding="utf-8")
+    check_tokenizer(config, None)

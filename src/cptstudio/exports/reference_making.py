@@ -197,8 +197,13 @@ def _text(model: Path, corpora: Sequence[tuple[str, Corpus]], compared: Compared
         if not documents:
             raise UserError(f"The corpus {name!r} has no {compared.side} text to compare on.")
         for document in documents:
-            windows += _pieces(document.tokens.tolist(), start, window)
-            size += document.byte_length
+            ids = document.tokens.tolist()
+            begin = start if document.start is None else document.start
+            windows += _pieces(ids, begin, window)
+            if document.counts is None:
+                size += document.byte_length
+            else:  # All of a conversation's text is compared, not its answers alone.
+                size += len(load_tokenizer(model).decode(ids).encode("utf-8", "replace"))
     names = " and ".join(name for name, _ in corpora)
     count = sum(len(tokens) - 1 for tokens in windows)
     return _Text(f"{count:,} {compared.side} tokens of {names}", windows, size, start)

@@ -112,6 +112,7 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
         UserError: it yields other tokens.
     """
     folder = Path(config.model_path)
+    _check_template(config, folder)
     files = tokenizer_files(folder)
     if files == config.tokenizer_files:
         return  # Which spares seconds, with a vocabulary of 262,000.
@@ -129,6 +130,25 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
             f"with{which}: it is {found[:SHOWN]}… instead of {expected[:SHOWN]}…. Restore "
             "the original files and resume, or tokenize the corpora for the current "
             "model and create a new run."
+        )
+
+
+def _check_template(config: RunConfig, folder: Path) -> None:
+    """Compare the base's chat template with the one that the run's conversations are in.
+
+    Raises:
+        UserError: it is another one, which the checkpoints would be asked with.
+    """
+    wanted = {record.template_hash for record in config.corpora} - {None}
+    if not wanted:
+        return
+    template = load_tokenizer(folder).template
+    if template is None or template.hash not in wanted:
+        found = "none" if template is None else f"{template.hash[:SHOWN]}…"
+        raise UserError(
+            f"The chat template in {folder} is not the one that this run's conversations are in: "
+            f"it is {found} instead of {min(filter(None, wanted))[:SHOWN]}…. Restore the original "
+            "files and resume, or tokenize the corpora again and create a new run."
         )
 
 

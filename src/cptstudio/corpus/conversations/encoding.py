@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.corpus.conversations.answers import AnswerText
+from cptstudio.corpus.tokenizer import token_ids
 
 Flags = npt.NDArray[np.bool_]
 
@@ -48,8 +49,6 @@ class ConversationEncoder:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = False
-        added = self._backend.get_added_tokens_decoder()
-        self._added = np.array(sorted(added), dtype=np.uint32)
 
     def encode(self, texts: Sequence[AnswerText]) -> list[Encoded]:
         """Return the tokens of each, encoded on all cores."""
@@ -57,25 +56,21 @@ class ConversationEncoder:
         return [self._encoded(one, ids) for one, ids in zip(texts, found, strict=True)]
 
     def _encoded(self, text: AnswerText, encoding: Any) -> Encoded:
-        tokens = np.array(encoding.ids, dtype=np.uint32)
-        places = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        begins, stops = places[:, 0].copy(), places[:, 1].copy()
-        # An added token may take the spaces around it: its own text decides where it lies.
-        for at in np.flatnonzero(np.isin(tokens, self._added)):
-            own = text.text[begins[at] : stops[at]]
-            if not own.strip():
-                continue  # Of Gemma's some are line breaks.
-            begins[at] += len(own) - len(own.lstrip())
-            stops[at] -= len(own) - len(own.rstrip())
+        tokens = token_ids(encoding.ids)
         counts = np.zeros(len(tokens), dtype=bool)
         straddling, size, whole = 0, 0, True
         for (start, stop), end in zip(text.answers, text.ends, strict=True):
-            # A token of no characters goes with those behind it.
-            inside = (begins >= start) & (begins < stop) & (stops <= stop)
-            across = (begins < stop) & (stops > start) & ~inside
-            straddling += int(across.sum())
-            counts |= inside
-            ends = inside & (begins == end)
-            whole &= bool(ends.any()) and int(inside.sum()) > int(ends.sum())
+            # Spaces may be in no token.
+            places = (encoding.char_to_token(at) for at in range(start, stop))
+            first = next((place for place in places if place is not None), None)
+            last = encoding.char_to_token(end)
+            whole &= last is not None and encoding.token_to_chars(last)[0] == end
+            if first is not None and encoding.token_to_chars(first)[0] < start:
+                straddling += 1
+                first += 1
+            if first is None or last is None or first >= last:
+                whole = False
+                continue
+            counts[first : last + 1] = True
             size += len(text.text[start:end].encode("utf-8", "surrogatepass"))
         return Encoded(tokens, counts, size, straddling, whole)

@@ -76,9 +76,11 @@ def tokenise_conversations(
         for numbers in _batches(store):
             texts = [store.text(number) for number in numbers]
             found = finder.find([Conversation.from_json(text) for text in texts])
+            encoded = iter(encoder.encode([text for one in found for text in one.texts]))
             for number, text, one in zip(numbers, texts, found, strict=True):
                 status = int(store.records["status"][number])
-                _write(writer, tally, encoder.encode(one.texts), one, number, status)
+                own = [next(encoded) for _ in one.texts]
+                _write(writer, tally, own, one, number, status)
                 meter.bytes_done += len(text.encode("utf-8"))
             meter.tell()
     if not tally.conversations:
