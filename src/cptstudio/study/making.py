@@ -196,7 +196,7 @@ def _note(
         shown.append(
             {
                 "strategy": task.strategy.name,
-                "style": task.strategy.style(task.wording),
+                "style": task.style,
                 "source": task.passage.source,
                 "text": checked.text[:_SHOWN],
                 "detail": checked.detail,
@@ -213,7 +213,7 @@ def _write(file: IO[bytes], task: Task, checked: Checked, study: OpenStudy) -> N
         "passage": task.passage.place,
         "passage_sha256": task.passage.sha256,
         "strategy": task.strategy.name,
-        "style": task.strategy.style(task.wording),
+        "style": task.style,
         "wording": task.wording,
         "pair": list(task.pair) if any(task.pair) else None,
         "prompt": task.prompt,

@@ -54,6 +54,7 @@ class Task:
         prompt: hash of what the model is told but the passage.
         pair: what is connected; empty strings where it is no such strategy.
         lists: it asks for the things that a passage names, not for a text.
+        by_rules: the templates write it.
     """
 
     key: str
@@ -64,6 +65,14 @@ class Task:
     seed: int
     pair: tuple[str, str] = ("", "")
     lists: bool = False
+    by_rules: bool = False
+
+    @property
+    def style(self) -> str:
+        """How it is written; the rules know no styles."""
+        if self.by_rules:
+            return f"wording {self.wording + 1}"
+        return self.strategy.style(self.wording)
 
     def messages(self) -> list[dict[str, str]]:
         """Return what a model is asked."""
@@ -181,7 +190,7 @@ class TaskMaker:
         }
         text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return Task(key, passage, strategy, wording, prompt, seed, pair, lists)
+        return Task(key, passage, strategy, wording, prompt, seed, pair, lists, self._by_rules)
 
 
 def _pairs(text: str, answer: str | None, most: int) -> list[tuple[str, str]]:

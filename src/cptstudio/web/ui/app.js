@@ -28,6 +28,7 @@ import { startTabProgress } from "./lib/tab_progress.js";
 const PAGES = [
   { path: "/", title: "Home", key: "h", load: () => import("./pages/home.js") },
   { path: "/data/:id?", title: "Data", key: "d", group: "Prepare", load: () => import("./pages/data.js") },
+  { path: "/study/:id?", title: "Study texts", key: "y", group: "Prepare", load: () => import("./pages/study.js") },
   { path: "/models", title: "Models", key: "m", group: "Prepare", load: () => import("./pages/models.js") },
   { path: "/new", title: "New run", key: "n", group: "Train", load: () => import("./pages/new_run.js") },
   { path: "/runs", title: "Runs", key: "r", group: "Train", load: () => import("./pages/runs.js") },

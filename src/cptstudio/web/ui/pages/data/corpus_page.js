@@ -49,6 +49,8 @@ export function CorpusPage({ name }) {
       !missing && h(Fragment, {},
         corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` },
           "Train"),
+        corpus !== null && corpus.settings.kind !== "conversations"
+          && h(Button, { href: `/study?corpus=${encodeURIComponent(name)}` }, "Study texts…"),
         h(Button, { onClick: () => setTokenising(true) }, "Tokenize for a model…"),
         h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Rebuild…"),
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
