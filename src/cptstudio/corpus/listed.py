@@ -86,6 +86,35 @@ class ShownTurn(LateModel):
     answers: str | None = None
 
 
+class TemplatePiece(LateModel):
+    """A part of a conversation in a template; `counts`: it is an answer, which is trained on."""
+
+    text: str
+    counts: bool
+
+
+class TemplateLook(LateModel):
+    """How a conversation looks in a model's chat template.
+
+    Attributes:
+        texts: one with all answers, or one for each answer, or none.
+        shortened: that is not all of it.
+        refused: why answers are not trained on, a reason for each of them.
+        detail: what the first of these reasons was about.
+        after: turns behind the last answer, which are left out.
+        thoughtless: answers whose reasoning the template leaves out.
+        end: the token that ends an answer; null where the template writes none.
+    """
+
+    texts: list[list[TemplatePiece]]
+    shortened: bool
+    refused: list[str]
+    detail: str
+    after: int
+    thoughtless: int
+    end: str | None
+
+
 class WholeDocument(LateModel):
     """A document with its cleaned text.
 

@@ -8,6 +8,10 @@ rows begin with its first one.
     {"corpus": FOLDER, "model": FOLDER, "rows": 3, "sequence_length": 512, "packing": "concat",
      "seed": 0, "first": 0, "document": null}
     -> {"result": {"rows": [...], "first": 0, "batches": N, "tokenizer": HASH}} or {"error": {...}}
+
+Or how a conversation looks in the model's chat template, see `TemplateLook`:
+
+    {"corpus": FOLDER, "model": FOLDER, "conversation": 0} -> {"result": {"texts": [...], ...}}
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio import job_programs
+from cptstudio.corpus.conversations.template_look import look
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.row_samples import rows_from, sample_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
@@ -41,6 +46,8 @@ def sample(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Answer one request."""
     corpus = open_corpus(Path(request["corpus"]))
     tokenizer = _tokenizer(request["model"])
+    if "conversation" in request:
+        return look(corpus, request["conversation"], tokenizer)
     shape = [request[name] for name in ("sequence_length", "packing", "seed")]
     order = sample_order(corpus, tokenizer, *shape)
     first, document = request["first"], request.get("document")

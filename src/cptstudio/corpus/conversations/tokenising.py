@@ -44,6 +44,19 @@ def template_needed(tokenizer: CorpusTokenizer) -> ModelTemplate:
     return tokenizer.template
 
 
+def answer_finder(tokenizer: CorpusTokenizer, renderer: TemplateRenderer) -> AnswerFinder:
+    """Return what finds the answers in texts of the model's template.
+
+    Raises:
+        UserError: the model has no template, or it does not come to an end.
+    """
+    added = {
+        one.content: bool(one.special)
+        for one in tokenizer.backend.get_added_tokens_decoder().values()
+    }
+    return AnswerFinder(template_needed(tokenizer), renderer, added)
+
+
 def tokenise_conversations(
     store: DocumentStore,
     folder: Path,
@@ -66,13 +79,9 @@ def tokenise_conversations(
         folder, tokenizer.facts, corpus_fingerprint, tokenizer.unknown, loss, counts=True
     )
     encoder = ConversationEncoder(tokenizer.backend)
-    added = {
-        one.content: bool(one.special)
-        for one in tokenizer.backend.get_added_tokens_decoder().values()
-    }
     tally = _Tally()
     with closing(TemplateRenderer()) as renderer:
-        finder = AnswerFinder(template, renderer, added)
+        finder = answer_finder(tokenizer, renderer)
         for numbers in _batches(store):
             texts = [store.text(number) for number in numbers]
             found = finder.find([Conversation.from_json(text) for text in texts])

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from cptstudio.corpus.listed import Preview, WholeDocument
+from cptstudio.corpus.listed import Preview, TemplateLook, WholeDocument
 from cptstudio.errors import UserError
 from cptstudio.web.api.corpora_models import (
     BrowsedPage,
@@ -24,6 +24,7 @@ from cptstudio.web.api.corpora_models import (
     FindingsQuery,
     RowPage,
     RowsQuery,
+    TemplateQuery,
     TokenCounts,
 )
 from cptstudio.web.api.openapi import Confirmed, route
@@ -70,6 +71,24 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             "model": str(model.path),
         }
         return sampler.sample(request)
+
+    @route(
+        bp,
+        "GET",
+        "/<name>/documents/<document>/template",
+        summary="A conversation in a model's chat template",
+        answer=TemplateLook,
+    )
+    def template(name: str, document: str, query: TemplateQuery) -> dict[str, Any]:
+        """As the model reads it, with the answers that are trained on."""
+        opened(studio, name)
+        if not (document.isascii() and document.isdecimal() and len(document) < 16):
+            raise NotFound(f"The corpus {name!r} has no document {document!r}.")
+        model = studio.models.find(query.model)
+        corpus = str(studio.workspace.corpus(name))
+        return sampler.sample(
+            {"corpus": corpus, "model": str(model.path), "conversation": int(document)}
+        )
 
     _add_documents(bp, studio)
     _add_files(bp, studio)

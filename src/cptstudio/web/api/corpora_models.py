@@ -137,6 +137,12 @@ class CorpusDescription(LateModel, extra="allow"):
     active_job: Job | None = None
 
 
+class TemplateQuery(LateModel, extra="forbid"):
+    """Whose chat template."""
+
+    model: str = Field(max_length=4096, description="Id of the model.")
+
+
 class FindingPage(LateModel):
     """A part of what was found."""
 

@@ -9,6 +9,7 @@ import { Skeleton } from "../../components/placeholders.js";
 import { Segmented } from "../../components/segmented.js";
 import { useDocumentPage } from "./document_pages.js";
 import { Conversation } from "./conversation.js";
+import { InTemplate } from "./conversation_template.js";
 import { GoTo } from "./go_to.js";
 import { PreviewDialog } from "./preview.js";
 import { REASONS, SPLITS } from "./statuses.js";
@@ -145,6 +146,7 @@ function Pager({ page, searching, all }) {
 function OpenedDocument({ path, number, count, search, tokenised }) {
   const { data, error, reload } = useResource(`${path}/documents/${number}`);
   const [cleaning, setCleaning] = useState(false);
+  const [view, setView] = useState("turns");
   const head = useRef(/** @type {HTMLHeadingElement|null} */ (null));
   const show = (/** @type {number} */ other) => setQuery({ document: other }, { push: true });
   useEffect(() => head.current?.scrollIntoView({ block: "nearest" }), []);
@@ -169,7 +171,10 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
         tokenised && data.side === "train" && h(Button, { small: true,
           onClick: () => setQuery({ tab: "rows", document: number, row: null, start: null, back: null, status: null,
             search: null }, { push: true }) }, "Show in training sequences")),
-      data.turns !== null
+      data.turns !== null && h(Segmented, { label: "View", small: true, value: view, onChoose: setView,
+        choices: [["turns", "Turns"], ["template", "In a model's template"]] }),
+      data.turns !== null && view === "template" ? h(InTemplate, { path: `${path}/documents/${number}` })
+        : data.turns !== null
         ? h(Conversation, { label: data.label, turns: data.turns, tools: data.tools,
             mark: (text) => marked(text, search) })
         : h("pre", { class: "preview-text", dir: "auto", tabIndex: 0, role: "group",
