@@ -343,7 +343,9 @@ def _count_turns(
             meter.more(len(text))
 
     with closing(DocumentStore(documents)) as store:
-        return count_conversations(texts(store), ROLES, reader.forms, reader.no_conversations)
+        counts = count_conversations(texts(store), ROLES, reader.forms, reader.no_conversations)
+    meter.tell(final=True)
+    return counts
 
 
 def _examples(
