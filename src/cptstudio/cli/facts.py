@@ -25,12 +25,13 @@ from cptstudio.cli.setting_options import with_field_options
 from cptstudio.durable import MEBIBYTE, dump_json
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import request_of
+from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.texts import read_text
 from cptstudio.facts import ledger as ledgers
 from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of, stored
 from cptstudio.facts.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
 from cptstudio.facts.making import MakeChoices
-from cptstudio.facts.programs import ASK, MAKE
+from cptstudio.facts.programs import ASK, LEAKS, MAKE
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
@@ -319,3 +320,68 @@ def _share(share: dict[str, Any] | None, *, count: bool = False) -> str:
         return "-"
     shown = f"{share['right']:,}" if count else f"{share['value']:.1%}"
     return f"{shown} [{share['low']:.0%} to {share['high']:.0%}]".replace("[", "\\[")
+
+
+@app.command()
+def leaks(
+    ledger: LedgerArgument,
+    of_run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="Check all corpora of this run.")
+    ] = None,
+    corpora: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", "-c", metavar="NAME", help="Corpus to check; repeat for more."),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Check training text for the wordings of a ledger's questions.
+
+    Reports questions and paraphrases in any corpus, sentences of held-out facts in any corpus, and
+    sentences of facts in corpora other than their own. Ends with status 1 if something is found.
+
+    Example: `cpt-studio facts leaks manuals --run first`
+    """
+    place = Workspace(workspace)
+    read_ledger(place, ledger)
+    if (of_run is None) == (not corpora):
+        raise UserError("Give either --run or --corpus.")
+    if of_run is not None and of_run not in place.run_names():
+        known = ", ".join(place.run_names()) or "none"
+        raise UserError(f"There is no run {of_run!r} in {place.root}. Existing runs: {known}.")
+    names = list(dict.fromkeys(corpora or ()))
+    for name in names:
+        corpus_of(name, place)
+    request = {"workspace": place.root, "ledger": ledger, "run": of_run, "corpora": names}
+    report = run_program(LEAKS, request, quiet=as_json, limits=for_files())["report"]
+    found = Reports(place).read(report)["result"]
+    if as_json:
+        print_json({"report": report, **found})
+    else:
+        _show_leaks(found)
+        console.print(f"Saved as report {report}.")
+    if found["found"]:
+        raise typer.Exit(1)
+
+
+_LEAKS = {
+    "wording": "question in training text",
+    "held_out": "held-out sentence in training text",
+    "elsewhere": "sentence repeated in another corpus",
+}
+
+
+def _show_leaks(found: dict[str, Any]) -> None:
+    for one in found["found"]:
+        console.print(
+            f"{one['fact']}: {_LEAKS[one['kind']]}, {escape(one['corpus'])}, "
+            f"{escape(one['document'])} ({one['share']:.0%} of its words)",
+            soft_wrap=True,
+        )
+        console.print(f"  [dim]{escape(one['excerpt'])}[/]", soft_wrap=True)
+    short = f" {found['too_short']:,} texts are too short to tell." if found["too_short"] else ""
+    console.print(
+        f"{found['leaked']:,} of {found['facts']:,} facts leak into {found['documents']:,} "
+        f"training documents ({found['wordings']:,} texts looked for).{short}",
+        soft_wrap=True,
+    )

@@ -30,6 +30,7 @@ KINDS = (
     "chat-check",
     "chat-again",
     "facts",
+    "leaks",
 )
 UNKNOWN = "unknown"
 """The kind that a damaged file has in a list."""

@@ -6,3 +6,4 @@ from typing import Final
 
 MAKE: Final = "cptstudio.facts.make_program"
 ASK: Final = "cptstudio.facts.ask_program"
+LEAKS: Final = "cptstudio.facts.leak_program"

@@ -41,6 +41,7 @@ class ReportQuery(LateModel, extra="forbid"):
             "chat-check",
             "chat-again",
             "facts",
+            "leaks",
         ]
         | None
     ) = None
