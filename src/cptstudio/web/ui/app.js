@@ -35,6 +35,7 @@ const PAGES = [
   { path: "/runs/:id", title: "Run", area: "/runs", load: () => import("./pages/run.js") },
   { path: "/compare", title: "Compare", key: "c", group: "Train", load: () => import("./pages/compare.js") },
   { path: "/playground", title: "Playground", key: "p", group: "Test", load: () => import("./pages/playground.js") },
+  { path: "/facts/:id?", title: "Facts", key: "f", group: "Test", load: () => import("./pages/facts.js") },
   { path: "/evaluate", title: "Evaluate", key: "e", group: "Test", load: () => import("./pages/evaluate.js") },
   { path: "/settings", title: "Settings", key: "s", group: "bottom", load: () => import("./pages/settings.js") },
 ];

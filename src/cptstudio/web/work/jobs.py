@@ -36,7 +36,7 @@ _TELL_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
-Subject = Literal["corpus", "model", "suite", "questions", "workspace"]
+Subject = Literal["corpus", "model", "suite", "questions", "workspace", "ledger"]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _ENDED = ("done", "failed", "cancelled")
 
