@@ -22,6 +22,7 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.training import trainer_process
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
+from tests.web.in_process import make_web
 
 pytestmark = pytest.mark.bench
 SHORT: dict[str, Any] = {
@@ -93,7 +94,18 @@ def test_stages(tmp_path: Path) -> None:
 
     shown = CliRunner().invoke(app, ["runs", "show", "chat", "-w", str(tmp_path)])
     assert "toy → cpt@step-00000001 → chat" in shown.output
-    shutil.rmtree(first)
+    web = make_web(tmp_path)
+    try:
+        (told,) = web.get("/api/runs/chat")["stages"]
+        assert (told["run"], told["model"], told["there"]) == ("cpt", "toy", True)
+        choices = {one["reference"]: one for one in web.get("/api/evaluation/models")["models"]}
+        assert choices["chat@step-00000002"]["base"] == "cpt@step-00000001"
+        shutil.rmtree(first)
+        assert web.get("/api/runs/chat")["stages"][0]["there"] is False
+    finally:
+        web.studio.inference.end("The test has ended.")
+        web.studio.news.close()
+        web.studio.manager.close()
     shown = CliRunner().invoke(app, ["runs", "show", "chat", "-w", str(tmp_path)])
     assert "toy → cpt@step-00000001 (deleted" in " ".join(shown.output.split())
     records = registry.records()

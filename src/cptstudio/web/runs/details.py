@@ -56,10 +56,29 @@ class ChangedSetting(LateModel):
     default: Any
 
 
+class StageView(LateModel):
+    """A run whose checkpoint this one, or the next stage, began with.
+
+    Attributes:
+        model: what it began with itself.
+        there: the checkpoint is in this workspace still.
+    """
+
+    run: str
+    checkpoint: str
+    model: str
+    method: str | None
+    corpora: list[str]
+    there: bool
+
+
 class RunDetail(RunSummary):
     """A run in full."""
 
     config: RunConfig | None = None
+    stages: list[StageView] = Field(
+        default_factory=list, description="Runs that made its base model, the first one first."
+    )
     parent_differences: list[Difference] = Field(default_factory=list)
     changed_settings: list[ChangedSetting] = Field(default_factory=list)
     checkpoints: list[CheckpointView] = Field(default_factory=list)
@@ -108,6 +127,7 @@ def detail(
     return RunDetail(
         **(dict(summary) | {"problems": problems}),
         config=config,
+        stages=_stages(config, run.directory.parent) if config else [],
         parent_differences=differences,
         changed_settings=_changed(config) if config else [],
         checkpoints=checkpoints(run.directory),
@@ -127,6 +147,16 @@ def detail(
         last_seq=last_seq,
         generation=generation,
     )
+
+
+def _stages(config: RunConfig, runs: Path) -> list[StageView]:
+    return [
+        StageView(
+            **one.model_dump(),
+            there=(runs / one.run / run_files.CHECKPOINTS / one.checkpoint).is_dir(),
+        )
+        for one in config.earlier
+    ]
 
 
 def _phases(run: Run, resumed: bool) -> list[SessionPhase]:

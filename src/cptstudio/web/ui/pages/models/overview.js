@@ -7,6 +7,7 @@ import { Stat, Stats } from "../../components/figures.js";
 import { Card } from "../../components/layout.js";
 import { Table } from "../../components/table.js";
 import { copy } from "./actions.js";
+import { AnswerEnds } from "../../components/answer_ends.js";
 import { Lineage } from "./lineage.js";
 import { KINDS, PLACES, weightsOf } from "./words.js";
 
@@ -57,6 +58,8 @@ function facts(model) {
     model.origin !== null && ["Hub", `${model.origin.id} at ${model.origin.commit.slice(0, 8)}`],
     model.domain_bits_per_byte !== null && ["Domain validation", `${bits(model.domain_bits_per_byte)} bits per byte`],
     model.vocabulary_size !== null && ["Vocabulary", `${integer(model.vocabulary_size)} tokens`],
+    model.has_chat_template && model.error === null && model.format !== "gguf"
+      && ["An answer ends at", h(AnswerEnds, { label: model.reference })],
     ["Created", date(model.created)],
     ["Stored in", PLACES[model.place]],
     ["Folder", h("span", { class: "row" }, h("code", { class: "break" }, model.path),

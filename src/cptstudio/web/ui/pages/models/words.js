@@ -79,8 +79,8 @@ export function placesToUse(model) {
     chat: model.kind === "checkpoint" ? urlOf("/evaluate", { view: "chat", checkpoint: models })
       : model.has_chat_template ? urlOf("/evaluate", { view: "chat", do: "check", models }).replaceAll("%2C", ",")
         : undefined,
-    train: model.kind === "checkpoint" || model.kind === "exported" ? undefined
-      : urlOf("/new", { model: model.reference }),
+    // An adapter is fused first.
+    train: model.adapter ? undefined : urlOf("/new", { model: model.reference }),
   };
 }
 

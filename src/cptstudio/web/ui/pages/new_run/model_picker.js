@@ -7,6 +7,7 @@ import { FolderPicker } from "../../components/folder_picker.js";
 import { ModelDownload } from "../../components/model_download.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
 import { RecommendedModels } from "../../components/recommended_models.js";
+import { CheckpointPicker } from "./checkpoint_picker.js";
 import { Choice } from "./choice.js";
 import { ModelCheck } from "./model_check.js";
 import { useModelFits } from "./model_fits.js";
@@ -50,7 +51,8 @@ export function ModelPicker({ form }) {
     return isChosen(model, value) || words.every((word) => text.includes(word));
   });
   const fits = useModelFits(fixed ? [] : listed.filter((model) => model.error === null));
-  const elsewhere = models !== null && value !== "" && !models.some((model) => isChosen(model, value));
+  const ofRun = /^[^/@]+@[^/@]+$/.test(value);
+  const elsewhere = models !== null && value !== "" && !ofRun && !models.some((model) => isChosen(model, value));
   const checkable = (models ?? []).find((model) => isChosen(model, value) && model.error === null);
   return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
     h("legend", {}, "Base model"),
@@ -68,13 +70,14 @@ export function ModelPicker({ form }) {
         invalid: problems.length > 0, choose: () => undefined },
         h("span", { class: "choice-facts" }, "from the settings; not found on this machine")),
       listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
-        id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
+        id: isChosen(model, value) || (index === 0 && !elsewhere && (value === "" || ofRun)) ? id : `${id}-${index}`,
         invalid: problems.length > 0, describedBy: `${id}-problem`,
         fits: model.id in fits ? (fits[model.id] ?? {}) : null,
         choose: () => form.set("model.path", model.id) }))),
     checkable && h(ModelCheck, { key: checkable.id, model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" },
       problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    !fixed && h(CheckpointPicker, { form, open: ofRun }),
     !fixed && models !== null && h("details", { class: "model-other", open: models.length === 0 },
       h("summary", {}, "Recommended models"),
       h(RecommendedModels, { arrived: (id) => load((model) => model.id === id || model.origin?.id === id) })),

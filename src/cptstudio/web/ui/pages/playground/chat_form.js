@@ -1,7 +1,7 @@
 /** What is said next, and what every answer is made with: system prompt, sampling, tokens that end an answer. */
-import { Button, Icon } from "../../components/elements.js";
+import { AnswerEnds } from "../../components/answer_ends.js";
+import { Button } from "../../components/elements.js";
 import { h, useEffect, withValue } from "../../lib/preact.js";
-import { useResource } from "../../lib/resource.js";
 import { route } from "../../lib/router.js";
 import { askTags, chat, MOST_LANES } from "./chat.js";
 import { Loading } from "./inference_bar.js";
@@ -10,21 +10,6 @@ import { prompt, system } from "./prompt_state.js";
 import { samplingIsGood } from "./sampling.js";
 import { session } from "./session.js";
 import { SettingsForm } from "./settings_form.js";
-import { visible } from "./visible.js";
-
-/** Where the answers of a model end, as its template and its files say. @param {{label: string}} props */
-function Ends({ label }) {
-  const { data, error } = useResource("/api/chat/format", { id: label });
-  if (error) return h("li", { class: "hint" }, `${label}: ${error.message}`);
-  if (!data) return h("li", { class: "hint", "aria-busy": "true" }, `${label}: reading the chat template…`);
-  const ends = /** @type {{text: string, named_by: string[]}[]} */ (data.ends);
-  return h("li", {},
-    h("span", { class: "hint" }, h("strong", { class: "break" }, label), " ends an answer at ",
-      ends.length === 0 && "no token",
-      ends.map((end, index) => [index > 0 && ", ", h("code", { key: end.text }, visible(end.text)),
-        ` (${end.named_by.join(", ")})`])),
-    data.warning && h("div", { class: "notice notice-warn" }, h(Icon, { name: "alert" }), h("div", {}, data.warning)));
-}
 
 /**
  * @param {{chosen: string[], possible: boolean, why: string, loads: string, editLast: () => void}} props
@@ -78,5 +63,6 @@ export function ChatForm({ chosen, possible, why, loads, editLast }) {
     h(Loading, {}),
     session.notice.value && h(NoticeOf, {}),
     possible && chosen.length > 0 && most === "" && h("ul", { class: "chat-ends" },
-      chosen.map((label) => h(Ends, { key: label, label }))));
+      chosen.map((label) => h("li", { key: label, class: "hint" }, h("strong", { class: "break" }, label),
+        " ends an answer at ", h(AnswerEnds, { label })))));
 }

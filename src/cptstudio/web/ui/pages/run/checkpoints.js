@@ -1,5 +1,6 @@
 import { Badge, Button } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
+import { urlOf } from "../../lib/api.js";
 import { bits, bytes, date, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { resumable } from "../../lib/run_words.js";
@@ -37,6 +38,8 @@ export function Checkpoints({ run, setDialog }) {
               "Test"),
             h(Button, { small: true, "aria-label": `Evaluate ${one.name}`, href: testLinks(run, one.name).evaluate },
               "Evaluate"),
+            one.layout === "model" && h(Button, { small: true, "aria-label": `Next stage from ${one.name}`,
+              href: urlOf("/new", { model: `${run.id}@${one.name}` }) }, "Next stage…"),
             h(Button, { small: true, "aria-label": `Fork from ${one.name}`,
               onClick: () => setDialog({ kind: "fork", checkpoint: one.name }) }, "Fork…")) },
       ],

@@ -44,6 +44,22 @@ function NotifyButton() {
     "aria-pressed": on ? "true" : "false", onClick: () => void toggle() });
 }
 
+/** The runs whose checkpoints led to this one, as one line. @param {{run: any}} props */
+function Lineage({ run }) {
+  const stages = /** @type {any[]} */ (run.stages ?? []);
+  if (!stages.length) return null;
+  const last = stages[stages.length - 1];
+  return [
+    h("p", { key: "line", class: "break" }, `Stage ${stages.length + 1} of a lineage: `, stages[0].model,
+      stages.map((one) => [" → ", one.there
+        ? h("a", { key: one.run, href: `/runs/${one.run}` }, one.run) : h("s", { key: one.run }, one.run),
+        ` at ${one.checkpoint} (${one.corpora.join(", ")})`]), " → this run"),
+    !last.there && h("div", { key: "gone", class: "notice notice-warn" }, h("div", {},
+      `The checkpoint ${last.checkpoint} of ${last.run}, which this run began with, was deleted. This run can't be `
+      + "resumed or forked without it; its complete checkpoints go on working.")),
+  ];
+}
+
 /** Is it alive, does it improve, when is it done, will memory hold. @param {{run: any, actions: any}} props */
 export function RunHeader({ run, actions }) {
   const total = run.planned_steps;
@@ -60,6 +76,7 @@ export function RunHeader({ run, actions }) {
           .join(", ")].filter(Boolean).join(" · "),
       run.parent && [" · forked from ", h("a", { href: `/runs/${run.parent.run}`, key: "parent" }, run.parent.run),
         ` at ${run.parent.checkpoint}`]),
+    h(Lineage, { run }),
     run.kind === "run" && !run.state.alive && run.state.reason
       && h("p", { class: "break" }, reasonOf(run.state.reason)),
     run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "Imported from another program",
