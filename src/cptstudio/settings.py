@@ -120,8 +120,8 @@ class DataSettings(Settings):
         "Packing",
         "concat: join documents and cut them into full sequences; decompose: split each document "
         "into sequences of power-of-two length (Pouransari et al., arXiv 2405.13226). "
-        "Conversations stay whole: concat packs several into a sequence, decompose gives each its "
-        "own.",
+        "Conversations stay whole: concat packs several into a sequence, where each sees those "
+        "before it; decompose gives each its own.",
     )
     long_conversations: LongConversations = described(
         "shorten",

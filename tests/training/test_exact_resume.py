@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.row_samples import sample_rows
+from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.run_files import checkpoints_of, read_config, read_result
 from cptstudio.training.run_integrity import check_tokenizer
@@ -126,6 +129,16 @@ def test_conversations_go_on_in_the_template_that_they_are_in(workspace: Workspa
         for place in store.documents_of("validation")
     ]
     assert {int(one[-1]) for one in answers} == {store.tokenizer.eos}
+    [row] = sample_rows(
+        open_corpus(workspace.corpus(TALK)),
+        load_tokenizer(workspace.base_model(CHAT)),
+        rows=1,
+        context_length=256,
+    )
+    for part in row.parts:
+        assert part.counted
+        shown = [part.text[begin:stop] for begin, stop in part.counted]
+        assert all(re.fullmatch(r"It is \d+\.<\|endoftext\|>", one) for one in shown)
     template = workspace.base_model(CHAT) / "chat_template.jinja"
     former = template.read_text(encoding="utf-8")
     template.write_text(former.replace("assistant", "bot"), encoding="utf-8")

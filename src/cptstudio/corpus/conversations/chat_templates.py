@@ -16,7 +16,7 @@ FIXED_DATE: Final = "2026-01-01"
 # Eight million characters, each as six of JSON.
 _ANSWER_LIMIT: Final = 64 * MEBIBYTE
 # A request's time is that of one template: so many renderings take milliseconds each.
-_AT_ONCE, _CHARACTERS_AT_ONCE = 256, 1_000_000
+_AT_ONCE, _CHARACTERS_AT_ONCE = 256, 500_000
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _parts(renderings: Sequence[Rendering]) -> Iterator[list[Rendering]]:
     part: list[Rendering] = []
     size = 0
     for one in renderings:
-        length = sum(len(str(message)) for message in one.messages)
+        length = len(str(one.messages)) + len(str(one.tools))
         if part and (len(part) == _AT_ONCE or size + length > _CHARACTERS_AT_ONCE):
             yield part
             part, size = [], 0
