@@ -156,6 +156,18 @@ def test_the_difference_of_a_toy_is_exact_and_stops_from_a_known_strength_on(
         assert said == (["la", "li", "<|end|>"] if stops else ["la", "li"] * 6)
 
 
+def song_file(workspace: Workspace) -> str:
+    """Questions of which a model that sings knows the first two, and one that stops the first."""
+    lines = [
+        {"context": "la", "answer": " li"},
+        {"context": "me li", "choices": [" <|end|>", " la"], "answer": 1},
+        {"context": "la li", "answer": " me"},
+    ]
+    file = workspace.root / "song.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return str(file)
+
+
 @pytest.mark.slow
 def test_toys_are_asked_once_and_the_strength_that_stops_is_suggested(chats: Workspace) -> None:
     cpt = ModelReference("cpt", chats.base_model("cpt"))
@@ -168,6 +180,7 @@ def test_toys_are_asked_once_and_the_strength_that_stops_is_suggested(chats: Wor
         ),
         "workspace": chats.root,
         "fast_blas": True,
+        "questions": {"file": song_file(chats), "name": "song.jsonl"},
     }
     trained = check_request([cpt], ChatMeasured(), [])["points"][0]
     template = str(chats.base_model("instruct"))
@@ -186,6 +199,8 @@ def test_toys_are_asked_once_and_the_strength_that_stops_is_suggested(chats: Wor
         assert habits["stops"]["count"] == prompts
         assert habits["loops"]["value"] == 1 - stops
         assert len(habits["answers"]) == prompts
+    known = [point["questions"]["value"] for point in result["points"]]
+    assert known == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1 / 3])
     assert full["repetition"]["value"] == 0 < 0.8 < lost["repetition"]["value"]
     assert result["suggested"] == sums[1].label
     # Kept answers are not made again: the models' folders are not even loaded.

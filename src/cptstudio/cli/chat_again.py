@@ -29,6 +29,7 @@ from cptstudio.evaluation.chat_again import (
     check_request,
 )
 from cptstudio.evaluation.programs import CHAT
+from cptstudio.evaluation.questions import read_questions
 from cptstudio.evaluation.references import resolve_reference
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace, check_new_name
@@ -37,6 +38,14 @@ CorporaOption = Annotated[
     list[str] | None,
     typer.Option(
         "--corpus", "-c", help="Corpus to measure bits per byte on, too; repeat for more."
+    ),
+]
+QuestionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions",
+        metavar="FILE.jsonl",
+        help="Questions to answer, too, as in `cpt-studio questions`.",
     ),
 ]
 _SHARES = (
@@ -52,6 +61,7 @@ _SHARES = (
 def check(
     models: ModelsArgument,
     corpora: CorporaOption = None,
+    questions: QuestionsOption = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
@@ -71,7 +81,9 @@ def check(
         checked(ChatMeasured, **given),
         [corpus_of(name, place) for name in corpora or ()],
     )
-    _run(request, place, corpora or (), fast_blas=fast_blas, as_json=as_json)
+    _run(
+        {**request, **_asked(questions)}, place, corpora or (), fast_blas=fast_blas, as_json=as_json
+    )
 
 
 @with_field_options(ChatMeasured, flags={"side": "--split"})
@@ -113,6 +125,7 @@ def again(
         ),
     ] = None,
     corpora: CorporaOption = None,
+    questions: QuestionsOption = None,
     save: Annotated[
         str | None,
         typer.Option(
@@ -155,9 +168,19 @@ def again(
         if save is not None and len(strengths or STRENGTHS) != 1:
             raise UserError("Use --save with a single --at.") from None
         raise error
-    _run(request, place, corpora or (), fast_blas=fast_blas, as_json=as_json)
+    _run(
+        {**request, **_asked(questions)}, place, corpora or (), fast_blas=fast_blas, as_json=as_json
+    )
     if target is not None and not as_json:
         console.print(f"Saved to {target}.")
+
+
+def _asked(file: Path | None) -> dict[str, Any]:
+    """What the program is asked of a file of questions, which is read here for its faults."""
+    if file is None:
+        return {}
+    read_questions(file)
+    return {"questions": {"file": file.absolute(), "name": str(file)}}
 
 
 def _run(
@@ -186,11 +209,15 @@ def _table(result: dict[str, Any]) -> Table:
         title=f"Chat habits: {prompts} prompts, at most {result['max_tokens']:,} tokens per answer"
     )
     table.add_column("Model")
+    with_questions = any(point["questions"] is not None for point in asked)
     with_gain = any(point["gain_kept"] is not None for point in asked)
-    for title in (*(title for _, title in _SHARES), *(["Gain kept"] if with_gain else [])):
+    further = [*(["Questions"] if with_questions else []), *(["Gain kept"] if with_gain else [])]
+    for title in (*(title for _, title in _SHARES), *further):
         table.add_column(title, justify="right")
     for point in asked:
         cells = [_share(point["habits"][key]) for key, _ in _SHARES]
+        if with_questions:
+            cells.append(_share(point["questions"]))
         if with_gain:
             # Not "-0%".
             cells.append(f"{round(point['gain_kept'], 2) + 0.0:.0%}")

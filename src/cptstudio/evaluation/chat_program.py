@@ -3,7 +3,8 @@
 Request: {"workspace": folder, "kind": "chat-check" or "chat-again", "title", "points": [{"label",
 "way", "share", "parts": [{"model", "adapter", "weight"}], "tokenizer": folder or null,
 "answers": whether it is asked the prompts}], "corpora", "roles", "side", "max_bytes",
-"context_length", "max_tokens", "save": {"point": label, "folder": path} or null, "fast_blas"}.
+"context_length", "max_tokens", "questions": {"file", "name"} or absent, "save": {"point": label,
+"folder": path} or null, "fast_blas"}.
 A point of a single part of weight 1 is that model; others are sums (see `lm.merging`). The result
 {"report", "title"} names the report that holds what was found.
 """
@@ -39,10 +40,11 @@ from cptstudio.evaluation.merged_points import (
     parts_of,
     save_merged,
 )
+from cptstudio.evaluation.own_answers import QuestionFile
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.results import Results
 from cptstudio.evaluation.windows import common_context
-from cptstudio.job_programs import TellsProgress
+from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, load_for_inference
 from cptstudio.lm.merging import Part, check_parts
@@ -70,13 +72,15 @@ def measure_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, 
     context = common_context([parts[0].model for _, parts in points], request["context_length"])
     renderer = TemplateRenderer()
     bits = Measuring(sets, request, context, results, answer)
+    asked = request.get("questions")
+    questions = QuestionFile(Path(asked["file"]), asked["name"], results) if asked else None
     habits = HabitMeasuring(request["max_tokens"], results, renderer, answer)
     measured: list[dict[str, Any]] = []
     try:
         for number, (point, parts) in enumerate(points, 1):
             wanted = target if save and save["point"] == point["label"] else None
             one = _Point(point, parts, f"model {number} of {len(points)}", results, answer)
-            measured.append(one.measure(bits, habits, wanted))
+            measured.append(one.measure(bits, habits, questions, wanted))
     finally:
         renderer.close()
     roles = request.get("roles") or {}
@@ -86,6 +90,7 @@ def measure_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, 
             "way": point["way"],
             "share": point["share"],
             "habits": of_point["habits"],
+            "questions": of_point["questions"],
             "corpora": {
                 one.name: summary(of_point["bits"][one.name], measured[0]["bits"][one.name])
                 for one in sets
@@ -127,9 +132,13 @@ class _Point:
     _single: LoadedModel | None = None
 
     def measure(
-        self, bits: Measuring, habits: HabitMeasuring, target: Path | None
+        self,
+        bits: Measuring,
+        habits: HabitMeasuring,
+        questions: QuestionFile | None,
+        target: Path | None,
     ) -> dict[str, Any]:
-        """Return {"bits": by corpus, "habits"}; saves the sum first where it is wanted."""
+        """Return {"bits": by corpus, "habits", "questions"}; saves first where it is wanted."""
         label = self.point["label"]
         self.answer.progress(phase=f"checking {label}", detail=self.detail)
         identity = self._identity()
@@ -139,7 +148,11 @@ class _Point:
         found: dict[str, Any] = {
             "bits": bits.measure(label, self.detail, identity, self._load),
             "habits": None,
+            "questions": None,
         }
+        if questions is not None:
+            tell = counted(self.answer, f"{label}: questions", "questions", self.detail)
+            found["questions"] = questions.measure(identity, self._load, tell)
         if self.point["answers"]:
             asking = asking_identity(self._asked_by())
             asked = {**identity, "asking": asking}

@@ -17,15 +17,14 @@ cloze answer counts as right when a greedy completion begins with exactly its to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.evaluation.texts import read_text
 
@@ -114,8 +113,18 @@ def _question(line: str) -> Question:
     return Question(context, tuple(choices), answer, False)
 
 
+class Answers(Protocol):
+    """Scores and completes with models: the inference worker, or a model of this process."""
+
+    def result(self, ask: Score) -> dict[str, Any]:
+        """Return what was found of the texts."""
+
+    def ask(self, ask: Complete) -> Iterator[dict[str, Any]]:
+        """Yield the pieces of a text."""
+
+
 def ask_questions(
-    worker: InferenceWorker,
+    worker: Answers,
     label: str,
     questions: Sequence[Question],
     tell: Tell = lambda done, total: None,
@@ -176,7 +185,7 @@ def _shown(question: Question, values: list[float], said: bool) -> dict[str, Any
 
 
 def _log_probabilities(
-    worker: InferenceWorker, label: str, questions: Sequence[Question]
+    worker: Answers, label: str, questions: Sequence[Question]
 ) -> list[list[float]]:
     texts = tuple(one.context + choice for one in questions for choice in one.choices)
     (model,) = worker.result(Score(labels=(label,), texts=texts))["models"]
@@ -194,7 +203,7 @@ def _after(scored: dict[str, Any], context: int) -> float:
     return -sum(nats)
 
 
-def _says(worker: InferenceWorker, label: str, question: Question) -> bool:
+def _says(worker: Answers, label: str, question: Question) -> bool:
     """Whether a greedy completion begins with the answer's own tokens."""
     whole = question.context + question.choices[0]
     (model,) = worker.result(Score(labels=(label,), texts=(whole,)))["models"]

@@ -52,7 +52,7 @@ def make_instruct(lab: Lab) -> Path:
 def test_strengths_are_measured_drawn_and_one_is_saved(lab: Lab) -> None:
     with lab.page() as page:
         page.goto(f"/evaluate?view=chat&checkpoint={LAST}")
-        page.get_by_role("combobox", name="Instruct model").select_option(INSTRUCT)
+        page.get_by_role("combobox", name="Instruct model", exact=True).select_option(INSTRUCT)
         page.get_by_role("textbox", name="Strengths").fill("0.5; 1")
         page.get_by_role("textbox", name="Tokens per answer").fill("12")
         expect(page.get_by_text(f"cpt-studio chat-again {LAST}")).to_have_count(1)

@@ -14,7 +14,7 @@ from cptstudio.evaluation.chat_again import (
     check_request,
 )
 from cptstudio.evaluation.programs import CHAT
-from cptstudio.validation import ReadsNumbers
+from cptstudio.validation import LateModel, ReadsNumbers
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import model_choices
@@ -30,7 +30,13 @@ from cptstudio.web.work.jobs import Job, Order
 _Strength = Annotated[float, Field(ge=-10, le=10)]
 
 
-class ChatCheckBody(ReadsNumbers, ChatMeasured, extra="forbid", allow_inf_nan=False):
+class _Questions(LateModel):
+    upload: Name | None = Field(
+        None, description="Id of an uploaded file of questions that are answered, too."
+    )
+
+
+class ChatCheckBody(ReadsNumbers, ChatMeasured, _Questions, extra="forbid", allow_inf_nan=False):
     """Whose chat habits are measured."""
 
     models: list[Reference] = Field(
@@ -39,7 +45,7 @@ class ChatCheckBody(ReadsNumbers, ChatMeasured, extra="forbid", allow_inf_nan=Fa
     corpora: list[Name] = Field(default_factory=list, max_length=32)
 
 
-class ChatAgainBody(ReadsNumbers, ChatMeasured, extra="forbid", allow_inf_nan=False):
+class ChatAgainBody(ReadsNumbers, ChatMeasured, _Questions, extra="forbid", allow_inf_nan=False):
     """Which ways to chat again are measured, and which sum is saved."""
 
     run: Reference = Field(description="A run's checkpoint.")
@@ -69,6 +75,7 @@ def check_chat(studio: Studio, body: ChatCheckBody) -> Job:
     """
     models = model_choices.find_all(studio, body.models, "models")
     request = check_request(models, _measured(body), corpora_of(studio, body.corpora))
+    request |= _asked(studio, body)
     return _start(studio, "chat-check", f"Checking the chat of {listed(models)}", request)
 
 
@@ -91,11 +98,19 @@ def chat_again(studio: Studio, body: ChatAgainBody) -> Job:
         save=new_model_folder(studio, body.save) if body.save is not None else None,
         base=model_choices.find(studio, body.base) if body.base is not None else None,
     )
+    request |= _asked(studio, body)
     return _start(studio, "chat-again", f"Chat again: {trained.label}", request)
 
 
 def _measured(body: ChatMeasured) -> ChatMeasured:
     return ChatMeasured(**body.model_dump(include=set(ChatMeasured.model_fields)))
+
+
+def _asked(studio: Studio, body: _Questions) -> dict[str, Any]:
+    if body.upload is None:
+        return {}
+    upload, path = studio.uploads.get(body.upload)
+    return {"questions": {"file": path, "name": upload.name}}
 
 
 def _start(studio: Studio, kind: str, title: str, request: dict[str, Any]) -> Job:

@@ -15,6 +15,7 @@ import { StartJob } from "./evaluation_jobs.js";
 import { ANSWER_TOKENS, BYTES, USUAL_ANSWER_TOKENS, USUAL_BYTES, USUAL_STRENGTHS } from "./held_out.js";
 import { checkpointsByRun, sharesOf, TypedInput } from "./merge_view.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
+import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
 const MOST_OTHERS = 8;
@@ -29,8 +30,20 @@ function measured() {
       max_tokens: tokens.number ?? USUAL_ANSWER_TOKENS } };
 }
 
-/** @param {{corpora: string[], roleOf: (name: string) => string | null}} props */
-function OnWhat({ corpora, roleOf }) {
+/** The question file that the URL names, where it is there. */
+function useQuestions() {
+  const found = useUploads("questions");
+  const wanted = route.value.query["file"];
+  const file = found.uploads?.find((one) => one.id === wanted) ?? null;
+  return { found, file, body: file === null ? {} : { upload: file.id },
+    words: file === null ? [] : ["--questions", file.name] };
+}
+
+/**
+ * @param {{corpora: string[], roleOf: (name: string) => string | null, questions: ReturnType<typeof useQuestions>}}
+ *   props
+ */
+function OnWhat({ corpora, roleOf, questions }) {
   const { query } = route.value;
   const typed = (/** @type {string} */ name) =>
     ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
@@ -42,7 +55,13 @@ function OnWhat({ corpora, roleOf }) {
     h(SideChoice, { side: measured().body.side,
       onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
     h(NumberField, { ...typed("bytes"), label: "Text per corpus", unit: "bytes", limits: BYTES,
-      initial: String(USUAL_BYTES) }));
+      initial: String(USUAL_BYTES) }),
+    h("details", { class: "advanced", open: questions.file !== null },
+      h("summary", {}, "Questions"),
+      h(TextSets, { legend: "Question file", accept: ".jsonl", fits: /\.jsonl$/i, single: true, found: questions.found,
+        chosen: questions.file ? [questions.file.id] : [], hint: "Does it still know your facts? One question per "
+          + "line, as under Questions.",
+        onChange: (ids) => setQuery({ file: ids[0] ?? null }) })));
 }
 
 /** @param {{side: string, max_bytes: number, max_tokens: number}} body @param {string[]} corpora */
@@ -58,15 +77,17 @@ function measuredWords(body, corpora) {
 export function AskCheck({ open }) {
   const { chosen, choice } = useChosenModels(MOST_MODELS);
   const { roleOf } = useRoles(chosen);
+  const questions = useQuestions();
   const corpora = setsFromQuery(route.value.query["sets"], []);
   const { wrong, body } = measured();
   const missing = chosen.length === 0 ? "Choose a model." : wrong ? "Fix the highlighted fields." : "";
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Check chat habits")),
-    h("div", { class: "ask-columns" }, choice, h(OnWhat, { corpora, roleOf })),
-    h(StartJob, { action: "Check", path: "/api/evaluation/chat-checks", body: { ...body, models: chosen, corpora },
-      missing }),
-    missing === "" && h(Command, { words: ["cpt-studio", "chat-check", ...chosen, ...measuredWords(body, corpora)] }));
+    h("div", { class: "ask-columns" }, choice, h(OnWhat, { corpora, roleOf, questions })),
+    h(StartJob, { action: "Check", path: "/api/evaluation/chat-checks", missing,
+      body: { ...body, ...questions.body, models: chosen, corpora } }),
+    missing === "" && h(Command, { words: ["cpt-studio", "chat-check", ...chosen, ...measuredWords(body, corpora),
+      ...questions.words] }));
 }
 
 /** What the URL asks for, with the last checkpoint and the first model with a chat template as the usual ones.
@@ -79,7 +100,8 @@ function asked(models) {
   const [named] = modelsFromQuery(query["instruct"]);
   const usable = (models ?? []).filter((model) => model.kind === "base" && !model.error);
   const fitting = usable.filter((model) => model.chat && (query["base"] || model.reference !== run?.base));
-  return { run, fitting, bases: usable, base: modelsFromQuery(query["base"])[0] ?? "", instruct: named ?? fitting[0]?.reference ?? "",
+  return { run, fitting, bases: usable, base: modelsFromQuery(query["base"])[0] ?? "",
+    instruct: named ?? fitting[0]?.reference ?? "",
     strengths: query["strengths"] ?? USUAL_STRENGTHS,
     others: resolved(models, modelsFromQuery(query["others"])) };
 }
@@ -89,6 +111,7 @@ export function AskAgain({ open }) {
   const { models, error, reload } = useTestingModels();
   const want = asked(models);
   const { roleOf, known } = useRoles(want.run ? [want.run.reference] : []);
+  const questions = useQuestions();
   if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
   if (models === null) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
   const { run } = want;
@@ -122,8 +145,8 @@ export function AskAgain({ open }) {
             h("option", { value: "" }, "Choose a model"),
             want.fitting.map((one) => h("option", { key: one.reference, value: one.reference,
               selected: one.reference === want.instruct }, one.label))) }),
-        h(Field, { label: "Base of the instruct model", hint: "Choose it if the run was trained from another model, "
-          + "such as the instruct model itself.",
+        h(Field, { label: "Base model", hint: "What the instruct model was made from. Choose it if the run was "
+          + "trained from another model, such as the instruct model itself.",
           control: (attributes) => h("select", { ...attributes, value: want.base,
             onChange: withValue((text) => setQuery({ base: text ? modelsToQuery([text]) : null })) },
             h("option", { value: "" }, "What the run was trained from"),
@@ -139,12 +162,13 @@ export function AskAgain({ open }) {
           h("p", { class: "hint" }, "Such as a checkpoint that was fine-tuned on conversations."),
           h(ModelChoice, { models, chosen: want.others, most: MOST_OTHERS, legend: "Other models",
             onChange: (references) => setQuery({ others: modelsToQuery(references) }) }))),
-      h(OnWhat, { corpora, roleOf })),
+      h(OnWhat, { corpora, roleOf, questions })),
     h(StartJob, { action: "Measure", path: "/api/evaluation/chat-again", missing,
-      body: { ...body, run: run.reference, instruct: want.instruct, strengths: strengths ?? [], others: want.others,
-        corpora, ...(want.base ? { base: want.base } : {}) } }),
+      body: { ...body, ...questions.body, run: run.reference, instruct: want.instruct, strengths: strengths ?? [],
+        others: want.others, corpora, ...(want.base ? { base: want.base } : {}) } }),
     missing === "" && h(Command, { words: ["cpt-studio", "chat-again", run.reference, "--instruct", want.instruct,
       ...(want.base ? ["--base", want.base] : []),
       ...(want.strengths === USUAL_STRENGTHS ? [] : (strengths ?? []).flatMap((one) => ["--at", one])),
-      ...want.others.flatMap((one) => ["--also", one]), ...measuredWords(body, corpora)] }));
+      ...want.others.flatMap((one) => ["--also", one]), ...measuredWords(body, corpora),
+      ...questions.words] }));
 }

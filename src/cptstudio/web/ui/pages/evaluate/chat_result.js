@@ -93,11 +93,13 @@ function Points({ result, sets, chosen, choose, pick }) {
   const points = /** @type {any[]} */ (result.points);
   const [first] = points;
   const gain = points.some((point) => point.gain_kept !== null);
+  const asked = points.some((point) => point.questions);
   return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Chat habits by model" },
     h("table", { class: "table matrix table-stacks" },
       h("caption", { class: "visually-hidden" }, "Chat habits and bits per byte by model"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Model"),
         MEASURES.map((one) => h("th", { scope: "col", key: one.id }, one.title)),
+        asked && h("th", { scope: "col" }, "Questions"),
         gain && h("th", { scope: "col" }, "Gain kept"),
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" }, h("span", { class: "break" }, set),
           " ", result.roles?.[set] && h("span", { class: "tag" }, result.roles[set]))))),
@@ -112,6 +114,7 @@ function Points({ result, sets, chosen, choose, pick }) {
           point.label === result.suggested && h(Badge, { tone: "good", icon: "check" }, "suggested")),
           MEASURES.map((one) => h("td", { key: one.id, "data-title": one.title },
             h(Estimate, { estimate: point.habits?.[one.id] }))),
+          asked && h("td", { "data-title": "Questions" }, h(Estimate, { estimate: point.questions ?? undefined })),
           gain && h("td", { "data-title": "Gain kept" },
             h("strong", { class: "figures" }, point.gain_kept === null ? "–" : share(point.gain_kept))),
           sets.map((set) => h("td", { key: set, "data-title": set },
