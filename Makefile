@@ -78,6 +78,7 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.long_contexts
 	$(BIN)/python -m benchmarks.mlx_exports
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
+	$(BIN)/python -m benchmarks.ranks
 	$(BIN)/python -m benchmarks.rank_faults --rounds 3
 	$(if $(GGUF),$(MAKE) bench-gguf)
 	$(BIN)/python -m benchmarks.against_peers --page
