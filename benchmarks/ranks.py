@@ -39,7 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
     "LoRA, dropout": {
         "data": MIXTURE | {"replay_share": 0.25, "sequence_length": 32},
         "method": {"kind": "lora", "rank": 4, "dropout": 0.2},
-        "optimizer": {"learning_rate": 1e-2},
+        # With 1e-2 the toy is chaotic after 40 steps, and everything is within the envelope.
+        "optimizer": {"learning_rate": 3e-3},
     },
 }
 ONE_RANK: dict[str, dict[str, Any]] = {

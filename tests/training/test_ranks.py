@@ -159,6 +159,7 @@ def test_a_killed_rank_is_named_nothing_is_left_and_the_rest_goes_on(workspace: 
     result, newest = read_result(directory), checkpoints_of(directory)[-1]
     assert result is not None and result.outcome == "failed"
     assert result.reason.startswith(f"Rank {rank} on ")
+    assert result.planned_steps == 100000
     assert result.checkpoint == newest.name and newest.name in result.reason
     step = int(newest.name.removeprefix("step-"))
     given = SessionSettings.model_validate({"length": f"{step + 1} steps"})

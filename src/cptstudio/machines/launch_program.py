@@ -30,9 +30,11 @@ from typing import Final
 
 from cptstudio import child_guard, terminal
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines_backwards
 from cptstudio.machines.rank_messages import BEAT_SECONDS, message_in
 from cptstudio.machines.watch import RanksWatch
 from cptstudio.run_files import (
+    EVENTS,
     EXIT_CODES,
     LOG,
     RESULT,
@@ -42,7 +44,7 @@ from cptstudio.run_files import (
     read_result,
     write_record,
 )
-from cptstudio.run_rows import best_checkpoint, last_session, read_newest_first
+from cptstudio.run_rows import best_checkpoint, last_session, read_newest_first, whole
 from cptstudio.runs.launching import TRAINER_MODULE
 from cptstudio.training.console_progress import PASSED_ON_VARIABLE, is_output
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
@@ -215,7 +217,7 @@ def record_loss(run_directory: Path, lost: str, before: str | None) -> str:
                 outcome="failed",
                 reason=reason,
                 step=result.step if result is not None else step,
-                planned_steps=result.planned_steps if result is not None else 0,
+                planned_steps=_planned_steps(run_directory),
                 checkpoint=newest,
                 best_checkpoint=best.name if best else None,
                 skipped_steps=result.skipped_steps if result is not None else 0,
@@ -230,6 +232,13 @@ def record_loss(run_directory: Path, lost: str, before: str | None) -> str:
     finally:
         lock.close()
     return reason
+
+
+def _planned_steps(run_directory: Path) -> int:
+    """What the session that ended said when it began."""
+    events = read_json_lines_backwards(run_directory / EVENTS)
+    told = (whole(event.get("planned_steps")) for event in events)
+    return next((steps for steps in told if steps is not None), 0)
 
 
 def _mark(run_directory: Path) -> str | None:
@@ -256,6 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         read_config(directory)
         before = _mark(directory)
         lost = Launcher(directory, options.ranks, "ring", rest).run(stop)
+        if not directory.is_dir():
+            raise RunDirectoryGoneError
         if lost is not None:
             reason = record_loss(directory, lost, before)
             terminal.write(sys.stderr, f"Failed: {terminal.visible(reason)}\n")

@@ -598,14 +598,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elsewhere = isinstance(error, FailedElsewhereError) and ranks.rank > 0
         return EXIT_LOST if elsewhere else EXIT_CODES["failed"]
     ending = trainer.run()
-    if ranks.rank and ending.outcome != "failed":
-        return EXIT_CODES[ending.outcome]  # Rank 0 says it.
+    status = EXIT_LOST if trainer.lost else EXIT_CODES[ending.outcome]
+    if ranks.rank and (trainer.lost or ending.outcome != "failed"):
+        return status  # Rank 0 says it.
     reason = terminal.visible(ending.reason)
     if ending.outcome == "failed":
         terminal.write(sys.stderr, f"Failed: {reason}\n")
     else:
         terminal.write(sys.stdout, f"{reason}\n")
-    return EXIT_LOST if trainer.lost else EXIT_CODES[ending.outcome]
+    return status
 
 
 if __name__ == "__main__":
