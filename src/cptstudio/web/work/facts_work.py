@@ -54,7 +54,7 @@ def check_ledger(studio: Studio, name: str) -> None:
         raise NotFound(f"There is no ledger {name!r} in this workspace.")
 
 
-def make(studio: Studio, name: str, body: MakeBody) -> Job:
+def make_facts(studio: Studio, name: str, body: MakeBody) -> Job:
     """Return a job that adds cloze facts; the ledger is created if it is not there.
 
     Raises:
@@ -75,7 +75,7 @@ def make(studio: Studio, name: str, body: MakeBody) -> Job:
     )
 
 
-def ask(studio: Studio, name: str, body: AskBody) -> Job:
+def ask_ledger(studio: Studio, name: str, body: AskBody) -> Job:
     """Return a job; its result names the report with what each model knows.
 
     Raises:
@@ -95,7 +95,7 @@ def ask(studio: Studio, name: str, body: AskBody) -> Job:
     return _start(studio, "facts-ask", f"Asking {listed} {name}", ASK, request, for_models())
 
 
-def leaks(studio: Studio, name: str, body: LeaksBody) -> Job:
+def look_for_leaks(studio: Studio, name: str, body: LeaksBody) -> Job:
     """Return a job; its result names the report with what was found in training text.
 
     Raises:
@@ -136,7 +136,7 @@ def _start(
 
 
 ORDERS = (
-    Order("/facts/<name>/make", "Make cloze facts from a corpus", make),
-    Order("/facts/<name>/ask", "Ask models a ledger", ask),
-    Order("/facts/<name>/leaks", "Look for a ledger in training text", leaks),
+    Order("/facts/<name>/make", "Make cloze facts from a corpus", make_facts),
+    Order("/facts/<name>/ask", "Ask models a ledger", ask_ledger),
+    Order("/facts/<name>/leaks", "Look for a ledger in training text", look_for_leaks),
 )
