@@ -13,7 +13,7 @@ from cptstudio.corpus.languages import OTHER, UNKNOWN
 from cptstudio.corpus.near_duplicates import shingles
 from cptstudio.study.passages import sentences_of
 from cptstudio.study.settings import Invented
-from cptstudio.study.words import Found, invented, kept_share, look
+from cptstudio.study.words import Found, doubtful, invented, kept_share, look
 
 Reason = Literal[
     "failed", "empty", "filtered", "refused", "cut off", "repeats itself", "copies its passage",
@@ -141,9 +141,8 @@ class Checker:
         if asked is not None:
             return Checked(text, "words a ledger question", asked[:200])
         made = look(text, source.language, made=True)
-        numbers, names = invented(made, source.found, self.ordinary)
         kept, named = kept_share(made, source.found, self.ordinary)
-        own = (*names, *numbers)
+        own = tuple(invented(made, source.found))
         if own and self.invented == "drop":
             detail = ", ".join(own[:8])
             reason: Reason = "invented names or numbers"
@@ -153,6 +152,9 @@ class Checker:
             return Checked(text, "nothing of its passage", detail, tuple(flags), kept, named, own)
         if own:
             flags = [*flags, "has names or numbers of its own"]
+        elif doubtful(made, source.found, self.ordinary):
+            # Most are ordinary words, so such a text is not dropped.
+            flags = [*flags, "may have a name of its own"]
         return Checked(text, None, "", tuple(flags), kept, named, own)
 
     def _repeats(self, text: str, source: Source) -> Checked | None:

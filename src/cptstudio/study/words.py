@@ -8,9 +8,11 @@ capitals: there only words with digits, capitals inside them or nothing but capi
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -45,6 +47,8 @@ _MULTIPLIERS: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "bil
                        "trillion": 10**12}  # fmt: skip
 _GENERIC: Final = 4
 """Number words below this one are used without counting anything: "two sides", "one of them"."""
+_PLAIN: Final = re.compile(r"(?<![\w.`'\"_(\[-])[a-z]{3,}(?![\w`'\"_(\[-])")
+_LONG: Final = 6
 _ENDINGS: Final = ("s", "es", "n", "an", "ian", "ish", "ese", "ic", "ns")
 _SHORTEST: Final = 2
 CAPITAL_NOUNS: Final = frozenset({"German", "Luxembourgish"})
@@ -95,7 +99,7 @@ _ORDINARY_AT_THE_FRONT: Final = """
     listen little live local locals long loosely lots love low made main major man management
     mankind manufacturers master match material meet members men mention merchants midway mind
     minor mistake mistakenly modern moment money month months mother motion move music mystery
-    myths natural nature necessary needless new news nice night nobody normal notice number
+    myths natural nature necessary needless new news nice night nobody normal notice nowadays number
     observe observers obviously odd official officially officials oh old older open opening
     operators opposite order ordinary origin outsiders owners pair parents partly parts past
     patients pause pay perfect person phase picture pick place places plain plan plants plenty
@@ -161,14 +165,28 @@ def names_in(text: str, ordinary: Set[str] = frozenset()) -> list[str]:
 
 
 def is_ordinary(word: str, ordinary: Set[str]) -> bool:
-    """Return whether a folded word is none that only names have."""
-    word = re.split(r"['\u2019]", word)[0]
+    """Return whether a folded word that begins a sentence is none that only names have."""
+    word, *rest = re.split(r"['\u2019]", word)
+    if rest and word.endswith("n") and rest[0] == "t":
+        return True
+    if len(word) >= _LONG and word.endswith(("ing", "ly")):
+        return True
     forms = [word, word + "s", word.removesuffix("s"), word.removesuffix("es")]
-    for ending in ("ing", "ed", "ly", "er"):
+    for ending in ("ing", "ed", "ly", "er", "ers"):
         if word.endswith(ending):
             stem = word.removesuffix(ending)
-            forms += [stem, stem + "e", stem + "s"]
-    return any(form in _WIDER or form in ordinary for form in forms)
+            forms += [stem, stem + "e", stem + "s", stem + "y", stem + "ery"]
+    return any(form in _WIDER or form in ordinary or form in _lexicon() for form in forms)
+
+
+@cache
+def _lexicon() -> frozenset[str]:
+    """Return some thousand English words that are no names: those of Python's own documentation."""
+    try:
+        topics = importlib.import_module("pydoc_data.topics").topics
+    except ImportError:
+        return frozenset()  # Some distributions leave it out; then more texts are flagged.
+    return frozenset(_PLAIN.findall(" ".join(topics.values())))
 
 
 def look(text: str, language: str = "English", *, made: bool = False) -> Found:
@@ -201,11 +219,19 @@ def look(text: str, language: str = "English", *, made: bool = False) -> Found:
     return Found(*map(frozenset, (numbers, certain, opening, words, small)))
 
 
-def invented(made: Found, source: Found, ordinary: Set[str]) -> tuple[list[str], list[str]]:
-    """Return the numbers and the names of a made text that its source has nowhere."""
-    numbers = sorted(made.numbers - source.numbers)
-    names = sorted(name for name in made.names(ordinary) if not _stands_in(name, source.words))
-    return numbers, names
+def invented(made: Found, source: Found) -> list[str]:
+    """Return the numbers and the names of a made text that its source surely has nowhere."""
+    names = (name for name in made.certain if not _stands_in(name, source.words))
+    return sorted(names) + sorted(made.numbers - source.numbers)
+
+
+def doubtful(made: Found, source: Found, ordinary: Set[str]) -> list[str]:
+    """Return words that begin sentences of a made text and may be names that its source lacks."""
+    return sorted(
+        word
+        for word in made.opening - made.certain
+        if not is_ordinary(word, ordinary) and not _stands_in(word, source.words)
+    )
 
 
 def kept_share(made: Found, source: Found, ordinary: Set[str]) -> tuple[int, int]:

@@ -121,7 +121,6 @@ def _make(
     expect(page.get_by_text(PAYLOADS[0]).first).to_be_visible()
     look(page, "study-tried")
     assert writer.texts == 3
-    page.get_by_role("button", name="Plan").click()
     page.get_by_role("button", name="Write 5 texts").click()
     page.get_by_role("button", name=f"Send to {host}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("by-endpoint")

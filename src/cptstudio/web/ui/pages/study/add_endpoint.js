@@ -52,7 +52,7 @@ export function AddEndpoint({ close, added }) {
         h(NumberField, { label: "Price per million tokens written", text: prices.price_out, limits: PRICE,
           placeholder: "unknown", onText: (text) => setPrices({ ...prices, price_out: text }) })),
       asked !== null && h("p", { class: `notice ${asked.encrypted ? "" : "notice-warn"}` },
-        "Passages of your documents will be sent to ", h("strong", { class: "break" }, asked.host),
-        " when you choose it as a writer.", !asked.encrypted && " It is asked without encryption."),
+        h("span", {}, "Passages of your documents will be sent to ", h("strong", { class: "break" }, asked.host),
+          " when you choose it as a writer.", !asked.encrypted && " It is asked without encryption.")),
       error !== null && h(Problem, { error })));
 }

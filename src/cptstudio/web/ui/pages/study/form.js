@@ -84,7 +84,11 @@ function Form({ strategies, studies, settings, corpora }) {
     announce(`${ended.title}: ${ended.state}.`);
     if (ended.state !== "done") return;
     if (ended.kind === "study-plan") setPlan({ of: planned, found: ended.result });
-    else if (ended.result.corpus === null) setTried(ended.result);
+    else if (ended.result.corpus === null) {
+      setTried(ended.result);
+      // What is left, and how long it takes, is known better now.
+      void run(async () => setJob(await post("/api/study/plan", body)));
+    }
     else navigate(`/study/${encodeURIComponent(ended.about)}`);
   });
   const active = followed !== null && (followed.state === "waiting" || followed.state === "running");
