@@ -244,18 +244,33 @@ class LlamaServer:
         }
 
     def _ask(self, path: str, body: dict[str, Any]) -> Any:
+        data = json.dumps(body)
         try:
-            self._connection.request("POST", path, json.dumps(body), self._headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException):
-            raise UserError(
-                f"llama.cpp ended while it worked with {self._file.name}. "
-                f"{self._words[-1] if self._words else ''}".strip()
-            ) from None
-        if answer.status != 200:
+            status, text = self._posted(path, data)
+        except (ConnectionError, http.client.HTTPException):
+            # It closes a connection on which nothing was asked for 5 seconds, which a busy machine
+            # takes between two questions. Nothing is asked that may not be asked twice.
+            self._connection.close()
+            try:
+                status, text = self._posted(path, data)
+            except (OSError, http.client.HTTPException):
+                raise self._ended() from None
+        except OSError:
+            raise self._ended() from None
+        if status != 200:
             raise UserError(f"llama.cpp refused {path}: {text[:300].decode('utf-8', 'replace')}")
         return json.loads(text)
+
+    def _posted(self, path: str, data: str) -> tuple[int, bytes]:
+        self._connection.request("POST", path, data, self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def _ended(self) -> UserError:
+        if self._process.poll() is None:
+            return UserError(f"llama.cpp did not answer about {self._file.name}. Try again.")
+        last = self._words[-1] if self._words else ""
+        return UserError(f"llama.cpp ended while it worked with {self._file.name}. {last}".strip())
 
 
 def installed_server(folder: Path | None) -> Path | None:
