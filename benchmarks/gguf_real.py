@@ -15,11 +15,13 @@ import argparse
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.peers.markdown import replace_part, table
 from cptstudio.export_files import read_export
+from cptstudio.exports.comparison import signed
 from cptstudio.exports.records import proof_of
 from cptstudio.workspace import Workspace
 
@@ -117,7 +119,7 @@ def page(place: Workspace) -> str:
                 f"{apart:.1e}" if found.divergences else "",
                 f"{found.mean_difference:.1e}",
                 f"{found.max_difference:.1e}",
-                f"{found.cost:+.4f}",
+                signed(found.cost),
                 f"{proof.gain.bits_per_byte:.4f}" if proof.gain.bits_per_byte is not None else "",
             ]
         )
@@ -136,11 +138,12 @@ def _told(place: Workspace) -> str:
         if runs
         else ""
     )
-    return (
+    told = (
         f"{real}`wide` is a network of width 512 with Llama 2's tokenizer, trained for {LONG} on "
         "the same texts from random weights. Compared on held-out text, with llama.cpp on the CPU; "
         "the 4-bit folder with mlx_lm. The greedy texts are of the checkpoint in float32."
     )
+    return textwrap.fill(told, 114)
 
 
 def main(arguments: Sequence[str]) -> int:
