@@ -69,6 +69,7 @@ class Building:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        self.settings = BuildSettings(text_field="body")
 
     def from_hub(self, name: str, **chosen: Any) -> Corpus:
         with Path(os.devnull).open("wb") as nowhere:
@@ -76,7 +77,7 @@ class Building:
                 self.place / name,
                 self.place / "downloads",
                 {"id": ID, **chosen},
-                BuildSettings(text_field="body"),
+                self.settings,
                 None,
                 Answer(nowhere.fileno()),
                 lambda moment: None,
@@ -89,13 +90,48 @@ class Building:
         source.mkdir()
         for path, content in files.items():
             (source / path).write_bytes(content)
-        settings = BuildSettings(text_field="body")
-        return build_corpus(self.place / name, sorted(source.iterdir()), settings, workers=1).corpus
+        return build_corpus(
+            self.place / name, sorted(source.iterdir()), self.settings, workers=1
+        ).corpus
 
 
 @pytest.fixture
 def building(tmp_path: Path) -> Building:
     return Building(tmp_path)
+
+
+def test_the_first_conversations_of_a_dataset_and_columns_that_are_named(
+    hub_server: FakeHub, building: Building
+) -> None:
+    talks = [
+        [
+            {"role": "user", "content": f"Who wrote text {n}?"},
+            {"role": "assistant", "content": text},
+        ]
+        for n, text in enumerate(TEXTS[:40])
+    ]
+    table = pyarrow.table(
+        {"id": range(40), "messages": talks, "ask": TEXTS[:40], "say": TEXTS[:40]}
+    )
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(table, out, row_group_size=10)
+    hub_server.add_dataset(ID, {"train.parquet": out.getvalue()})
+    building.settings = BuildSettings(kind="conversations")
+    corpus = building.from_hub("first", rows=7)
+    counts = corpus.manifest.report.talks
+    assert counts is not None
+    assert counts.forms == {"messages": 7}
+    with pytest.raises(UserError, match="has no column 'answer': choose prompt and answer, of id"):
+        building.settings = BuildSettings(
+            kind="conversations", prompt_column="ask", answer_column="answer"
+        )
+        building.from_hub("wrong")
+    building.settings = BuildSettings(
+        kind="conversations", prompt_column="ask", answer_column="say"
+    )
+    counts = building.from_hub("named", rows=5).manifest.report.talks
+    assert counts is not None
+    assert counts.forms == {"named columns": 5}
 
 
 def test_whole_files_give_the_documents_that_they_give_by_hand(
