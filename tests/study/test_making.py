@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from cptstudio.cli.workspace_check import check_workspace
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
+from cptstudio.facts.fact import FactText, Made, fact_of
+from cptstudio.facts.ledger import add_facts
 from cptstudio.json_lines import read_json_lines
 from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.study.folder import MADE, TEXTS
@@ -195,6 +198,32 @@ def test_a_cancel_does_not_wait_for_an_answer(workspace: Workspace, server: Writ
     assert program.wait() == 130
     ended.cancel()
     assert len(lines(workspace.study("canceled") / MADE)) == 2
+
+
+def test_the_questions_of_a_ledger_are_in_no_text(workspace: Workspace) -> None:
+    asked = request(workspace, "no-leaks", settings={"strategies": ["questions"], "wordings": 3})
+    before = run(asked)
+    texts = [one["text"] for one in lines(workspace.study("no-leaks") / TEXTS)]
+    question = next(line for line in texts[0].splitlines() if "By whom" in line)
+    gap = next(line for one in texts for line in one.splitlines() if "____" in line)
+    cloze = gap[gap.index('"') + 1 : gap.rindex('"')].replace("____", "___")
+    facts = [
+        FactText(question=question.removeprefix("Question: "), answer="somebody"),
+        FactText(cloze=cloze, answer="something"),
+    ]
+    add_facts(workspace, "asked", [fact_of(one, Made()) for one in facts])
+    try:
+        after = run(asked)
+        left = (workspace.study("no-leaks") / TEXTS).read_text()
+        dropped = after["dropped"]["words a ledger question"]
+        assert dropped >= 2
+        assert after["kept"] == before["kept"] - dropped
+        assert facts[0].question is not None
+        assert facts[0].question not in left
+        assert cloze.replace("___", "____") not in left
+        assert after["ledgers"] == {"names": ["asked"], "too_short": 0}
+    finally:
+        shutil.rmtree(workspace.facts / "asked")
 
 
 def test_what_is_refused(workspace: Workspace) -> None:

@@ -16,6 +16,7 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.study.checks import Checked, Checker
 from cptstudio.study.folder import REPORT, TEXTS, only_writer
+from cptstudio.study.ledgers import AskedWordings
 from cptstudio.study.order import OpenStudy, StudyOrder, opened
 from cptstudio.study.tasks import Passage, Task
 from cptstudio.study.words import look
@@ -134,10 +135,12 @@ def _build_settings(order: StudyOrder) -> BuildSettings:
 
 def _check(study: OpenStudy, writing: Writing) -> dict[str, Any]:
     """Check all that is written, and write what is kept as the corpus's source."""
+    asked = AskedWordings(study.order.workspace)
     checker = Checker(
         study.settings.invented,
         _ordinary_words(study),
         study.maker.language,
+        asked.find,
         may_copy=study.order.writer.kind == "templates",
     )
     found: dict[str, StrategyReport] = {}
@@ -168,6 +171,7 @@ def _check(study: OpenStudy, writing: Writing) -> dict[str, Any]:
         "kept": sum(one.kept for one in found.values()),
         "missing": missing,
         "stopped": writing.stopped,
+        "ledgers": {"names": asked.ledgers, "too_short": asked.too_short},
         "dropped": dict(sum((one.dropped for one in found.values()), Counter()).most_common()),
         "strategies": {name: one.told() for name, one in found.items()},
         "examples": examples,
