@@ -137,9 +137,18 @@ class _Maker:
             groups[documents[one.document].held_out].append(one)
         count = self._settings.count
         wanted = round(count * self._settings.held_out_share) if groups[False] else count
-        chosen = self._spread(groups[True], documents, wanted)
-        chosen += self._spread(groups[False], documents, count - len(chosen))
+        chosen = self._best(groups[True], documents, wanted)
+        chosen += self._best(groups[False], documents, count - len(chosen))
         return [fact for _, fact in sorted(chosen, key=lambda pair: pair[0])]
+
+    def _best(
+        self, candidates: list[_Candidate], documents: list[Document], count: int
+    ) -> list[tuple[int, Fact]]:
+        """Of all documents what is worth most; the rest only where that is too little."""
+        good = [one for one in candidates if one.found.worth > 0]
+        found = self._spread(good, documents, count)
+        others = [one for one in candidates if one.found.worth <= 0]
+        return found + self._spread(others, documents, count - len(found))
 
     def _spread(
         self, candidates: list[_Candidate], documents: list[Document], count: int

@@ -17,6 +17,8 @@ KINDS: Final[tuple[Kind, ...]] = ("name", "number", "term")
 _RARE = 12
 _NEAR = 4
 _LIKE = 0.2
+_FAMILY = 3
+_FEWEST_IN_FAMILY = 4
 _WORDS = re.compile(r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f0-9+/-]*")
 _CAPITAL = r"[A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f0-9+]*(?:-[A-Za-z0-9\u00c0-\u024f]+)*"
 _NAME = re.compile(rf"(?<![\w-]){_CAPITAL}(?: {_CAPITAL}){{0,3}}(?![\w-])")
@@ -133,7 +135,7 @@ class Vocabulary:
         for start, end, name in _names(text):
             others = [word for word in specific if word not in name]
             if others and self._is_name(name) and text.count(name) == 1:
-                yield Found("name", start, end, 2 * min(3, len(others)))
+                yield Found("name", start, end, 2 * min(3, len(others)) + self._family_worth(name))
         for match in _NUMBER.finditer(text):
             before, after = text[: match.start()], text[match.end() :]
             if _CITED.search(before) or _RANGE[0].search(before) or _RANGE[1].match(after):
@@ -172,7 +174,8 @@ class Vocabulary:
         likeness = {other: self._likeness(other, places, here) for other in pool}
 
         def distance(other: str) -> tuple[float, int, float]:
-            marks = (_marks(other) != _marks(answer)) / 2 - (other[-3:] == answer[-3:]) / 8
+            marks = (_marks(other) != _marks(answer)) / 2
+            marks -= (other[-_FAMILY:] == answer[-_FAMILY:]) / 2
             near = abs(often[other].bit_length() - frequency)
             return marks - likeness[other], near, luck(f"{seed}:{start}:{other}")
 
@@ -197,6 +200,18 @@ class Vocabulary:
             return word in self.names or not word[1:].islower()
         return len(word) >= 6 and word not in _COMMON and self.words[word] <= _RARE
 
+    def _family_worth(self, name: str) -> float:
+        """Whether a name is told from its like by knowing alone: people, codes, one family.
+
+        Single names of other kinds come last: what stands in their place is often absurd.
+        """
+        if " " in name or any(char.isdigit() for char in name):
+            return 0.0
+        family = sum(
+            other.endswith(name[-_FAMILY:]) and shape(other) == shape(name) for other in self.names
+        )
+        return 0.0 if len(name) > _FAMILY and family > _FEWEST_IN_FAMILY else -6.0
+
     def _is_name(self, name: str) -> bool:
         words = name.split()
         letters = [char for char in name if char.isalpha()]
@@ -204,6 +219,8 @@ class Vocabulary:
             return False
         if len(words) > 1 and words[0].endswith("ing"):
             return False
+        if name.endswith("s") and sum(char.isupper() for char in words[-1]) > 1:
+            return False  # The plural of an abbreviation.
         if len(words) > 1 and min(map(len, words)) == 1:
             return False
         # A word that is also written small is no name; names of several have one that is not.

@@ -43,8 +43,8 @@ _FOOTNOTE = re.compile(r"(?:(?<=[a-z)\u2019\u201d])\d{1,3}|\b[A-Z]{3,}\d{2,3})(?
 _LEANS = re.compile(
     r"^(?:this|that|these|those|it|its|they|their|them|he|she|his|her|we|our|i|my|such|here|there|"
     r"thus|then|so|hence|therefore|otherwise|however|but|and|or|nor|yet|also|instead|similarly|"
-    r"likewise|specifically|again|note|see|for example|for instance|in this|in that|in these|"
-    r"in those|in such|"
+    r"likewise|at the time of writing|specifically|again|note|see|for example|for instance|in this|"
+    r"in that|in these|in those|in such|"
     r"in addition|in particular|in both|in each|in either|at this|on this|as this|as above|"
     r"if this|if these|if it|both|each of|either|neither|all of (?:the|these)|some of|most of|"
     r"one of (?:the|these)|many of|several of|another|other|others|the (?:first|second|third|"
@@ -56,9 +56,8 @@ _LEANS = re.compile(
 )
 _POINTS = re.compile(
     r"\b(?:above|below|following|previous(?:ly)?|preceding|aforementioned|earlier|"
-    r"the latter|the former|this (?:section|chapter|manual|document|page|paper|case|example|list|"
-    r"table|figure|appendix|book|function|package|option|file|way|means|is|was|can|will|should|may|"
-    r"has|does)|these|those|as follows|see|footnote|section|chapter|figure|table|appendix|page|"
+    r"the latter|the former|this|these|those|as follows|see|footnote|section|chapter|figure|table|"
+    r"appendix|page|"
     r"you|your|we|us|our|i|me|my|he|she|him|her|his|hers|they|them|it)\b",
     re.IGNORECASE,
 )
