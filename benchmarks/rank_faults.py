@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,11 +86,22 @@ FAULTS: dict[str, tuple[Callable[[Group], list[psutil.Process]], signal.Signals]
 }
 
 
-def launch(run: Path, ranks: int, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start so many ranks of a run."""
+CUT = "the network cut"
+"""Between the ranks alone, as where ssh goes another way: for root on Linux, in a namespace."""
+_IN_NAMESPACE = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+
+
+def launch(
+    run: Path, ranks: int, *arguments: str, before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start so many ranks of a run.
+
+    Args:
+        before: what starts the launcher.
+    """
     command = [sys.executable, "-P", "-m", RANKS_MODULE, str(run), "--ranks", str(ranks)]
     with open(run / "launcher.log", "ab") as log:
-        return subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
+        return subprocess.Popen([*before, *command, *arguments], stdout=log, stderr=log)
 
 
 def goes_on(run: Path, ranks: int) -> str:
@@ -119,18 +130,20 @@ def goes_on(run: Path, ranks: int) -> str:
 
 def episode(run: Path, ranks: int, fault: str, chance: random.Random) -> str:
     """Let one fault happen; returns what is wrong, or "" and prints what was seen."""
-    group = Group(launch(run, ranks))
+    group = Group(launch(run, ranks, before=_IN_NAMESPACE if fault == CUT else ()))
     while not checkpoints_of(run):
         if group.launcher.poll() is not None:
             return f"it ended before: {(run / 'launcher.log').read_text()[-500:]}"
         time.sleep(0.05)
     time.sleep(chance.random() * 2)
     everything = [*group.below(), *itself(group)]
-    find, number = FAULTS[fault]
-    victims = find(group)
-    victim = chance.choice(victims)
     began = time.monotonic()
-    os.kill(victim.pid, number)
+    if fault == CUT:
+        inside = ["nsenter", "-t", str(group.launcher.pid), "-n"]
+        subprocess.run([*inside, "ip", "link", "set", "lo", "down"], check=True)
+    else:
+        find, number = FAULTS[fault]
+        os.kill(chance.choice(find(group)).pid, number)
     left = everything
     while left and time.monotonic() - began < 2 * SECONDS:
         group.launcher.poll()
@@ -158,14 +171,15 @@ def main() -> int:
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=FAULTS)
+    parser.add_argument("--only", choices=[*FAULTS, CUT])
     options = parser.parse_args()
     chance = random.Random(options.seed)
     wrong = []
+    cut = [CUT] if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip") else []
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_workspace(Path(folder))
         for number in range(options.rounds):
-            for fault in [options.only] if options.only else FAULTS:
+            for fault in [options.only] if options.only else [*FAULTS, *cut]:
                 run = prepare(
                     workspace,
                     f"faults-{number}",

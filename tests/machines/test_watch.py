@@ -71,6 +71,17 @@ def test_an_exchange_may_take_as_long_as_its_bytes_on_a_slow_network_but_no_long
     told = Told()
     lost = told.seconds(1000, 0, 1, 2, exchange=4, size=size)
     assert lost is not None and lost.startswith("All ranks wait for each other")
+    assert "furthest" not in lost
+
+
+def test_who_is_behind_is_named_where_all_wait() -> None:
+    told = Told()
+    while told.watch.lost is None and told.now < 1000:
+        told.now += 1
+        for rank, exchange in enumerate((4, 3, 4)):
+            told.say(rank, exchange=exchange, size=8, paused=False)
+        told.watch.look(told.now)
+    assert told.watch.lost is not None and "Rank 1 on berta is furthest behind." in told.watch.lost
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,11 @@ class RanksWatch:
     def _all_wait(self) -> None:
         if self.lost is None:
             behind = min(self.ranks, key=lambda number: self.ranks[number].exchange)
+            last = {rank.exchange for rank in self.ranks.values()}
+            who = f" {self.who(behind)} is furthest behind." if len(last) > 1 else ""
             self.lost = (
-                f"All ranks wait for each other, and nothing comes through. {self.who(behind)} "
-                "is the one furthest behind. Check the network between the machines."
+                f"All ranks wait for each other, and nothing comes through.{who} Check the network "
+                "between the machines."
             )
 
     @staticmethod
