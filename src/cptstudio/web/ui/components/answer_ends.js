@@ -8,6 +8,7 @@ export function AnswerEnds({ label }) {
   const { data, error } = useResource("/api/chat/format", { id: label });
   if (error) return h("span", { class: "hint" }, error.message);
   if (!data) return h("span", { class: "hint", "aria-busy": "true" }, "reading the chat template…");
+  if (!data.has_template) return h("span", {}, "no chat template");
   const ends = /** @type {{text: string, named_by: string[]}[]} */ (data.ends);
   return h("span", { class: "answer-ends" },
     ends.length === 0 && "no token",

@@ -2,6 +2,7 @@
 
 import { h } from "../../lib/preact.js";
 import { bytes, count, integer } from "../../lib/format.js";
+import { AnswerEnds } from "../../components/answer_ends.js";
 import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
 import { goTo, settingOf } from "./go_to.js";
@@ -72,6 +73,7 @@ function PlanFacts({ form, facts }) {
       fact("Epochs", `${epochsWords(facts.epochs)} of ${integer(facts.tokens_per_epoch)} tokens`),
       fact("Trainable", `${count(facts.trained_parameters)} of ${count(facts.parameters)} parameters`),
       facts.attention !== null && fact("Attention", facts.attention),
+      fact("Answers end at", h(AnswerEnds, { label: String(form.values.value["model.path"] ?? "") })),
       facts.not_loaded_bytes > 0
         && fact("Not loaded", `${bytes(facts.not_loaded_bytes)} of the model's files, such as a vision tower`),
       fact("Evaluation", `${every(facts.evaluate_every_steps)}, ${evaluations === 1 ? "once"
@@ -85,7 +87,7 @@ function PlanFacts({ form, facts }) {
 /** @param {number} steps */
 const every = (steps) => (steps === 1 ? "every step" : `every ${integer(steps)} steps`);
 
-/** @param {string} title @param {string} text */
+/** @param {string} title @param {any} text */
 function fact(title, text) {
   return h("div", { class: "plan-fact" }, h("dt", {}, title), h("dd", {}, text));
 }
