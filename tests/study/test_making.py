@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cptstudio.cli.workspace_check import check_workspace
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
+from cptstudio.evaluation.reports import Reports
 from cptstudio.facts.fact import FactText, Made, fact_of
+from cptstudio.facts.fact import Source as FactSource
 from cptstudio.facts.ledger import add_facts
 from cptstudio.json_lines import read_json_lines
 from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
@@ -224,6 +227,42 @@ def test_the_questions_of_a_ledger_are_in_no_text(workspace: Workspace) -> None:
         assert after["ledgers"] == {"names": ["asked"], "too_short": 0}
     finally:
         shutil.rmtree(workspace.facts / "asked")
+
+
+def test_aimed_at_what_a_model_does_not_know(workspace: Workspace) -> None:
+    source = open_corpus(workspace.corpus("villages"))
+    trained = np.flatnonzero(source.documents.records["status"] == 0).tolist()
+    texts = [source.documents.text(at) for at in trained]
+    chosen = [text for text in texts if "Elder Mik" in text][:3]
+    facts = []
+    for text in chosen:
+        sentence = text[text.index("It was founded") : text.index(" The village")]
+        made = FactText(
+            question=f"Who was first? {sentence[20:40]}",
+            answer="x",
+            source=FactSource(corpus="villages", sentence=sentence),
+        )
+        facts.append(fact_of(made, Made()))
+    add_facts(workspace, "aim", facts)
+    states = ("unknown", "learned", "forgotten")
+    found = {
+        "ledger": "aim",
+        "models": [{"label": "base"}, {"label": "run@last"}],
+        "facts": [
+            {"id": fact.id, "models": [{"leads": True}, {"state": state}]}
+            for fact, state in zip(facts, states, strict=True)
+        ],
+    }
+    Reports(workspace).keep("facts", "aim: base, run@last", {}, found)
+    aimed = {"unknown_ledger": "aim", "unknown_model": "run@last"}
+    try:
+        plan = run(request(workspace, "aimed", "plan", settings=aimed))
+        assert (plan["documents"], plan["passages"]) == (2, 2)
+        aimed["unknown_model"] = "other"
+        with pytest.raises(UserError, match=r"was not asked of 'other' yet.*base, run@last"):
+            run(request(workspace, "aimed", "plan", settings=aimed))
+    finally:
+        shutil.rmtree(workspace.facts / "aim")
 
 
 def test_what_is_refused(workspace: Workspace) -> None:

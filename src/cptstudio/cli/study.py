@@ -38,7 +38,11 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-_FLAGS = {"strategies": "--strategy"}
+_FLAGS = {
+    "strategies": "--strategy",
+    "unknown_ledger": "--unknown",
+    "unknown_model": "--unknown-to",
+}
 CorpusArgument = Annotated[
     str, typer.Argument(metavar="CORPUS", help="The corpus that texts are made of.")
 ]

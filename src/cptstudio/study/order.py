@@ -22,6 +22,7 @@ from cptstudio.study.passages import CountTokens, estimated_tokens
 from cptstudio.study.settings import StudySettings, WriterChoice
 from cptstudio.study.strategies import chosen_strategies
 from cptstudio.study.tasks import Passage, Task, TaskMaker, passages_of
+from cptstudio.study.unknown import UnknownFacts
 from cptstudio.study.writers import EndpointWriter, ModelWriter, TemplateWriter, Writer
 from cptstudio.workspace import Workspace, check_name, check_new_name
 
@@ -149,11 +150,13 @@ class OpenStudy:
         self.source: Corpus = open_corpus(order.workspace.corpus(order.corpus))
         self.made = MadeTexts(order.folder)
         by_rules = order.writer.kind == "templates"
+        ledger, model = order.settings.unknown_ledger, order.settings.unknown_model
+        self._aim = (ledger and model and UnknownFacts(order.workspace, ledger, model)) or None
         self.maker = TaskMaker(order.settings, writer.identity, by_rules=by_rules)
 
     def passages(self) -> Iterator[Passage]:
         """Yield the passages, each time anew."""
-        return passages_of(self.source, self.settings, self.tokens)
+        return passages_of(self.source, self.settings, self.tokens, self._aim)
 
     def lists(self) -> Iterator[Task]:
         """Yield what is asked before the texts are known."""

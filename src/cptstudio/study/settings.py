@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cptstudio.sampling import Sampling, Seed
 from cptstudio.study.strategies import strategies
@@ -72,6 +72,25 @@ class StudySettings(ReadsNumbers, extra="forbid", allow_inf_nan=False):
         le=1_000_000,
     )
     parallel: int = described(2, "Requests at once", "For an endpoint.", ge=1, le=MOST_PARALLEL)
+
+    unknown_ledger: str | None = Field(
+        None,
+        max_length=64,
+        title="Unknown facts of",
+        description="A ledger: only passages with facts that a model does not know are used.",
+    )
+    unknown_model: str | None = Field(
+        None,
+        max_length=400,
+        title="Unknown to",
+        description="The model, as it was called when the ledger was asked.",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> StudySettings:
+        if (self.unknown_ledger is None) != (self.unknown_model is None):
+            raise wrong("Name both the ledger and the model that was asked.", "unknown_ledger")
+        return self
 
     @field_validator("strategies")
     @classmethod

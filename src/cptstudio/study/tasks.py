@@ -18,6 +18,7 @@ from cptstudio.study import templates
 from cptstudio.study.passages import CountTokens, cut
 from cptstudio.study.settings import StudySettings, sampling_of
 from cptstudio.study.strategies import Strategy, chosen_strategies
+from cptstudio.study.unknown import UnknownFacts
 from cptstudio.study.words import look, names_in
 
 _FORMAT: Final = 1
@@ -81,15 +82,24 @@ class Task:
         return self.strategy.messages(self.passage.text, self.wording, *self.pair)
 
 
-def passages_of(corpus: Corpus, settings: StudySettings, tokens: CountTokens) -> Iterator[Passage]:
-    """Yield the passages of a corpus's training documents; held-out ones are never looked at."""
+def passages_of(
+    corpus: Corpus,
+    settings: StudySettings,
+    tokens: CountTokens,
+    aim: UnknownFacts | None = None,
+) -> Iterator[Passage]:
+    """Yield the passages of a corpus's training documents; held-out ones are never looked at.
+
+    Args:
+        aim: only passages that hold one of these facts.
+    """
     store = corpus.documents
     numbers = np.flatnonzero(store.records["status"] == _TRAIN)
     limit = settings.passages
-    if limit is not None and len(numbers) > limit:
+    if limit is not None and len(numbers) > limit and aim is None:
         # Spread evenly, so that few passages are of the whole corpus.
         numbers = numbers[np.linspace(0, len(numbers) - 1, limit).astype(np.int64)]
-    each = -(-limit // max(1, len(numbers))) if limit is not None else None
+    each = None if limit is None or aim is not None else -(-limit // max(1, len(numbers)))
     given = 0
     try:
         for number in numbers.tolist():
@@ -102,6 +112,8 @@ def passages_of(corpus: Corpus, settings: StudySettings, tokens: CountTokens) ->
                     return
                 data = text.encode()
                 if len(data) < _LEAST_TEXT:
+                    continue
+                if aim is not None and not aim.concern(bytes(record["hash"]).hex(), text):
                     continue
                 given += 1
                 digest = hashlib.sha256(data).hexdigest()

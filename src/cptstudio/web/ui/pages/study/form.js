@@ -26,7 +26,7 @@ import { WriterChoice, writerProblem } from "./writer_choice.js";
 
 const TRIED = 3;
 /** Settings that are chosen elsewhere on the form. */
-const ELSEWHERE = ["strategies", "wordings"];
+const ELSEWHERE = ["strategies", "wordings", "unknown_ledger", "unknown_model"];
 const OF_ENDPOINTS = ["parallel", "max_cost"];
 const OF_MODELS = ["max_tokens", "temperature", "top_p"];
 
