@@ -62,6 +62,8 @@ def choices(studio: Studio) -> ModelChoices:
         (one for one in records if one.run is not None),
         key=lambda one: (runs.get(one.run or "", len(runs)), one.step or 0),
     )
+    # A later stage's base is a checkpoint.
+    known |= {one.reference for one in checkpoints}
     return ModelChoices(models=[_choice(one, known) for one in (*whole, *checkpoints)])
 
 
