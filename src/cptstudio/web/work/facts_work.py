@@ -92,7 +92,9 @@ def ask_ledger(studio: Studio, name: str, body: AskBody) -> Job:
         "fast_blas": True,
     }
     listed = ", ".join(model.label for model in models[:3])
-    return _start(studio, "facts-ask", f"Asking {listed} {name}", ASK, request, for_models())
+    return _start(
+        studio, "facts-ask", f"Asking {listed} the facts of {name}", ASK, request, for_models()
+    )
 
 
 def look_for_leaks(studio: Studio, name: str, body: LeaksBody) -> Job:
