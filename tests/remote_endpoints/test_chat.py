@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,17 @@ def test_a_sound_answer(server: OddServer, endpoint: RemoteEndpoint) -> None:
     assert server.bodies[-2] == {
         "model": "sound", "messages": HELLO, "max_tokens": 9, "temperature": 0.5, "seed": 3,
     }  # fmt: skip
+
+
+def test_where_a_loop_runs_already(endpoint: RemoteEndpoint) -> None:
+    async def in_a_notebook() -> str:
+        with asking(endpoint, "sound") as client:
+            return client.write(HELLO).text
+
+    loop = asyncio.new_event_loop()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(loop.run_until_complete, in_a_notebook()).result() == "You said hello"
+    loop.close()
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ several share a `Pace`.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from cptstudio import durable
 from cptstudio.errors import UserError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _AGENT: Final = "cpt-studio"
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class ChatClient:
         self.pace = pace or Pace()
         self.left_out: dict[str, str | None] = {}
         self._key = key_of(endpoint)
-        self._runner = asyncio.Runner()
+        # In a thread of its own: the caller's may have a loop that runs, as a notebook's does.
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._client: httpx2.AsyncClient | None = None
 
     def __enter__(self) -> Self:
@@ -105,8 +109,11 @@ class ChatClient:
         """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
-            self._runner.run(client.aclose())
-        self._runner.close()
+            self._wait_for(client.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _wait_for(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def write(
         self,
@@ -141,7 +148,7 @@ class ChatClient:
             problem, asked = "", None
             raw = None
             try:
-                raw = self._runner.run(self._send(adapted(body, self.left_out)))
+                raw = self._wait_for(self._send(adapted(body, self.left_out)))
             except WrongAnswerError as error:
                 problem = error.message.rstrip(".")
             if raw is not None and raw.status == 200:
