@@ -65,6 +65,11 @@ class _Raw:
     body: bytes
 
 
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
 class ChatClient:
     """Asks one model of one endpoint.
 
@@ -96,7 +101,7 @@ class ChatClient:
         self._key = key_of(endpoint)
         # In a thread of its own: the caller's may have a loop that runs, as a notebook's does.
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        threading.Thread(target=_run, args=(self._loop,), daemon=True).start()
         self._client: httpx2.AsyncClient | None = None
 
     def __enter__(self) -> Self:
