@@ -23,6 +23,7 @@ from cptstudio.cli import (
     facts,
     generate,
     harness,
+    machines,
     merge,
     models,
     publish,
@@ -88,6 +89,7 @@ app.command("score")(compare.score)
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(study.app, name="study")
 app.add_typer(remote.app, name="remote")
+app.add_typer(machines.app, name="machines")
 app.command("report")(report.report)
 app.command("publish")(publish.publish)
 app.command("questions")(questions.questions)
