@@ -25,10 +25,11 @@ from cptstudio.facts.fact import Source as FactSource
 from cptstudio.facts.ledger import add_facts
 from cptstudio.json_lines import read_json_lines
 from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
-from cptstudio.study.folder import MADE, TEXTS
+from cptstudio.study.folder import TEXTS
 from cptstudio.study.make_program import work
 from cptstudio.study.programs import MAKE
 from cptstudio.workspace import Workspace
+from cptstudio.writers.made import MADE
 from tests.evaluation.silence import Silence
 from tests.remote_endpoints.odd_server import odd_server
 from tests.study.writing_server import WritingServer

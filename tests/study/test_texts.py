@@ -7,9 +7,9 @@ import pytest
 from benchmarks import study_checks
 from cptstudio.study import templates
 from cptstudio.study.checks import Checker, cleaned
-from cptstudio.study.passages import cut, estimated_tokens
 from cptstudio.study.strategies import strategies
 from cptstudio.study.words import doubtful, invented, kept_share, look, names_in
+from cptstudio.writers.passages import cut, estimated_tokens
 
 BRIDGE = (
     "The Orlin Bridge was built by Ana Orr in 1912. Marn is the capital of Zorbia. In 1950, the "

@@ -30,7 +30,6 @@ class WritingServer(OddServer):
         if model != "writer":
             return super()._do(to, model, count, body)
         asked = body["messages"][-1]["content"]
-        passage = asked.partition("Passage:\n")[2]
         with self.lock:
             if self.silent_at is not None and self.texts >= self.silent_at:
                 self.silent.set()
@@ -42,9 +41,14 @@ class WritingServer(OddServer):
             while to.recv(4096):
                 pass
             return False
+        return self.send_json(to, said(self.written(asked, body["seed"])))
+
+    def written(self, asked: str, seed: int) -> str:
+        """Return what the model called "writer" answers."""
         if "one a line" in asked and "at most 12" in asked:
             text = "- Marn\n- Zorbia\n- Atlantis"
         else:
+            passage = asked.partition("Passage:\n")[2]
             wording = int(hashlib.sha256(asked.encode()).hexdigest()[:4], 16)
-            text = templates.write("paraphrase", passage, wording, body["seed"], ("", ""))
-        return self.send_json(to, said(f"Sure! Here it is:\n\n{text}"))
+            text = templates.write("paraphrase", passage, wording, seed, ("", ""))
+        return f"Sure! Here it is:\n\n{text}"

@@ -13,6 +13,14 @@ from cptstudio.errors import UserError
 from cptstudio.evaluation.references import ModelReference, resolve_reference
 from cptstudio.workspace import Workspace
 
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="HOST",
+        help="An endpoint that you confirmed (`cpt-studio remote add`): it gets the passages.",
+    ),
+]
 FastBlasOption = Annotated[
     bool,
     typer.Option(

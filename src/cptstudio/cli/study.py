@@ -19,7 +19,7 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.corpus import ModelOption, model_path_of
-from cptstudio.cli.measured import FastBlasOption
+from cptstudio.cli.measured import EndpointOption, FastBlasOption
 from cptstudio.cli.programs import run_program
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
@@ -28,9 +28,10 @@ from cptstudio.errors import UserError
 from cptstudio.study.folder import read_report, read_study, study_names
 from cptstudio.study.order import StudyOrder
 from cptstudio.study.programs import MAKE
-from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.settings import StudySettings
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
+from cptstudio.writers.choice import WriterChoice
 
 app = typer.Typer(
     help="Study texts: a corpus written from a corpus by strategies, so that a model meets each "
@@ -54,14 +55,6 @@ WriterOption = Annotated[
         metavar="MODEL",
         help="A local instruct model (a base model, RUN, RUN@best), the model of --endpoint, or "
         "“templates”, which write by rules without a model.",
-    ),
-]
-EndpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint",
-        metavar="HOST",
-        help="An endpoint that you confirmed (`cpt-studio remote add`): it gets the passages.",
     ),
 ]
 StudyArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the made corpus.")]

@@ -11,9 +11,9 @@ import numpy as np
 
 from cptstudio.corpus.languages import OTHER, UNKNOWN
 from cptstudio.corpus.near_duplicates import shingles
-from cptstudio.study.passages import sentences_of
 from cptstudio.study.settings import Invented
 from cptstudio.study.words import Found, doubtful, invented, kept_share, look
+from cptstudio.writers.passages import sentences_of
 
 Reason = Literal[
     "failed", "empty", "filtered", "refused", "cut off", "repeats itself", "copies its passage",

@@ -21,8 +21,9 @@ from cptstudio.light_imports import leave_out_torch
 from cptstudio.study.making import make_study
 from cptstudio.study.order import StudyOrder, opened
 from cptstudio.study.plan import plan_study
-from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.settings import StudySettings
 from cptstudio.workspace import Workspace
+from cptstudio.writers.choice import WriterChoice
 
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from cptstudio.corpus.sources import Source as CorpusSource
 from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.study.checks import Checked, Checker
-from cptstudio.study.folder import REPORT, TEXTS, only_writer
+from cptstudio.study.folder import REPORT, TEXTS
 from cptstudio.study.ledgers import AskedWordings
 from cptstudio.study.order import OpenStudy, StudyOrder, opened
 from cptstudio.study.tasks import Passage, Task
 from cptstudio.study.words import look
-from cptstudio.study.writing import Writing
+from cptstudio.writers.made import only_writer
+from cptstudio.writers.writing import Writing
 
 _EXAMPLES: Final = 5
 _SHOWN: Final = 600
@@ -84,21 +85,24 @@ def make_study(
     """
     order.check()
     order.workspace.make(order.folder)
-    waits: list[Writing] = []
+    waits: list[Writing[Task]] = []
 
     def told(seconds: float, why: str) -> None:
         for writing in waits:
             writing.told(seconds, why)
 
-    with only_writer(order.folder), opened(order, told, fast_blas=fast_blas) as study:
+    with (
+        only_writer(order.folder, "The study texts of"),
+        opened(order, told, fast_blas=fast_blas) as study,
+    ):
         order.note()
         answer.progress(phase="reading", final=True)
         lists = sum(1 for _ in study.lists())
         if lists:
-            asking = Writing(study, answer, lists, None)
+            asking = _writing(study, answer, lists, None)
             waits[:] = [asking]
             asking.run(study.lists(), "listing")
-        writing = Writing(study, answer, sum(1 for _ in study.texts()), most)
+        writing = _writing(study, answer, sum(1 for _ in study.texts()), most)
         waits[:] = [writing]
         writing.run(study.texts(), "writing")
         answer.progress(phase="checking", final=True)
@@ -122,6 +126,13 @@ def make_study(
     return {"corpus": order.name, **report, "documents": made}
 
 
+def _writing(
+    study: OpenStudy, answer: TellsProgress, total: int, most: int | None
+) -> Writing[Task]:
+    cost = study.order.cost()
+    return Writing(study.writer, study.made, study.settings, cost, answer, total, most)
+
+
 def _build_settings(order: StudyOrder) -> BuildSettings:
     # Held-out text is the source corpus's: of made texts, another wording of each is trained on.
     return BuildSettings(
@@ -133,7 +144,7 @@ def _build_settings(order: StudyOrder) -> BuildSettings:
     )
 
 
-def _check(study: OpenStudy, writing: Writing) -> dict[str, Any]:
+def _check(study: OpenStudy, writing: Writing[Task]) -> dict[str, Any]:
     """Check all that is written, and write what is kept as the corpus's source."""
     asked = AskedWordings(study.order.workspace)
     checker = Checker(

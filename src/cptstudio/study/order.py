@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cptstudio import durable
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.evaluation.references import ModelReference, resolve_reference
-from cptstudio.remote_endpoints.confirmed import RemoteEndpoint, find
 from cptstudio.study import templates
-from cptstudio.study.cost import Cost
-from cptstudio.study.folder import ASKED, FORMAT, MadeTexts, read_study
-from cptstudio.study.passages import CountTokens, estimated_tokens
-from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.folder import ASKED, FORMAT, read_study
+from cptstudio.study.settings import StudySettings
 from cptstudio.study.strategies import chosen_strategies
 from cptstudio.study.tasks import Passage, Task, TaskMaker, passages_of
+from cptstudio.study.template_writer import TemplateWriter
 from cptstudio.study.unknown import UnknownFacts
-from cptstudio.study.writers import EndpointWriter, ModelWriter, TemplateWriter, Writer
 from cptstudio.workspace import Workspace, check_name, check_new_name
+from cptstudio.writers.choice import WriterChoice
+from cptstudio.writers.cost import Cost
+from cptstudio.writers.made import MadeTexts
+from cptstudio.writers.passages import CountTokens, estimated_tokens
+from cptstudio.writers.writer import EndpointWriter, ModelWriter, Writer
 
 
 @dataclass(frozen=True)
@@ -88,39 +88,11 @@ class StudyOrder:
                     f"Templates cannot write {', '.join(wrong)}: that takes a model. They can "
                     f"write {', '.join(templates.CAN)}.",
                 )
-        elif self.writer.model is None:
-            raise UserError.at("writer", "Name the model that writes.")
-        if kind == "endpoint":
-            if self.writer.endpoint is None:
-                raise UserError.at("writer", "Name an endpoint that you confirmed.")
-            self.endpoint()
-        elif kind == "model":
-            self.reference()
-
-    def endpoint(self) -> RemoteEndpoint:
-        """Return the endpoint that writes.
-
-        Raises:
-            UserError: it was not confirmed.
-        """
-        assert self.writer.endpoint is not None
-        return find(self.workspace, self.writer.endpoint)
-
-    def reference(self) -> ModelReference:
-        """Return the model of this machine that writes.
-
-        Raises:
-            UserError: there is no such model.
-        """
-        assert self.writer.model is not None
-        return resolve_reference(self.writer.model, self.workspace)
+        self.writer.check(self.workspace)
 
     def cost(self) -> Cost:
         """Return a sum that is to be counted."""
-        if self.writer.kind != "endpoint":
-            return Cost()
-        endpoint = self.endpoint()
-        return Cost(endpoint.price_in, endpoint.price_out)
+        return self.writer.cost_in(self.workspace)
 
     def note(self) -> None:
         """Keep what is asked for, in the place of what was asked before."""
@@ -142,7 +114,7 @@ class OpenStudy:
         source: the corpus that texts are made of.
     """
 
-    def __init__(self, order: StudyOrder, writer: Writer, tokens: CountTokens) -> None:
+    def __init__(self, order: StudyOrder, writer: Writer[Task], tokens: CountTokens) -> None:
         self.order = order
         self.settings = order.settings
         self.writer = writer
@@ -196,18 +168,19 @@ def opened(
     order.check()
     kind = order.writer.kind
     tokens: CountTokens = estimated_tokens
-    writer: Writer
+    writer: Writer[Task]
     if kind == "templates":
-        writer = TemplateWriter()
+        writer = TemplateWriter(order.settings.seed)
     elif kind == "model":
-        reference = order.reference()
+        reference = order.writer.reference_in(order.workspace)
         tokenizer = load_tokenizer(reference.model)
         tokens = lambda text: len(tokenizer.encode_batch([text])[0])  # noqa: E731
         writer = ModelWriter(reference, order.workspace, fast_blas=fast_blas)
     else:
         assert order.writer.model is not None
         parallel = order.settings.parallel
-        writer = EndpointWriter(order.endpoint(), order.writer.model, parallel, told)
+        endpoint = order.writer.endpoint_in(order.workspace)
+        writer = EndpointWriter(endpoint, order.writer.model, parallel, told)
     try:
         study = OpenStudy(order, writer, tokens)
         try:
@@ -216,20 +189,3 @@ def opened(
             study.made.close()
     finally:
         writer.close()
-
-
-def record_of(task: Task, written: Any, writer: str) -> dict[str, Any]:
-    """Return a text as it is kept, with where it came from."""
-    return {
-        "key": task.key,
-        "text": written.text,
-        "finish": written.finish,
-        "problem": written.problem,
-        "tokens_in": written.tokens_in,
-        "tokens_out": written.tokens_out,
-        "seconds": round(written.seconds, 3),
-        "strategy": task.strategy.name,
-        "lists": task.lists,
-        "writer": writer,
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cptstudio.study.cost import Cost
-from cptstudio.study.folder import MadeTexts
 from cptstudio.study.order import OpenStudy
 from cptstudio.study.tasks import Task
+from cptstudio.writers.cost import Cost
+from cptstudio.writers.made import MadeTexts
 
 
 @dataclass
@@ -72,7 +72,7 @@ def plan_study(study: OpenStudy) -> StudyPlan:
     cost.tokens_in, cost.tokens_out = found.tokens_in, found.tokens_out
     found.cost = cost.money
     if study.order.writer.kind == "endpoint":
-        found.sent_to = study.order.endpoint().host
+        found.sent_to = study.order.writer.endpoint_in(study.order.workspace).host
     speed = _speed(study.made, study)
     if found.texts == found.done:
         found.seconds = 0.0

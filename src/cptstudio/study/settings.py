@@ -8,12 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cptstudio.sampling import Sampling, Seed
 from cptstudio.study.strategies import strategies
-from cptstudio.validation import LateModel, ReadsNumbers, described, field_of, wrong
+from cptstudio.validation import ReadsNumbers, described, field_of, wrong
+from cptstudio.writers.choice import MOST_PARALLEL
 
 Invented = Literal["drop", "flag"]
-WriterKind = Literal["templates", "model", "endpoint"]
 DEFAULT_STRATEGIES = ("paraphrase", "questions")
-MOST_PARALLEL = 16
 
 
 class StudySettings(ReadsNumbers, extra="forbid", allow_inf_nan=False):
@@ -100,26 +99,6 @@ class StudySettings(ReadsNumbers, extra="forbid", allow_inf_nan=False):
             if name not in known:
                 raise wrong(f"There is no strategy {name!r}. Use {', '.join(known)}.")
         return tuple(name for name in known if name in names)
-
-
-class WriterChoice(LateModel, extra="forbid", frozen=True):
-    """Who writes.
-
-    Attributes:
-        kind: rules without a model, a model of this machine, or an endpoint.
-        model: what names a local model, or as the endpoint calls it.
-        endpoint: id, address or host of a confirmed endpoint.
-    """
-
-    kind: WriterKind = "templates"
-    model: str | None = Field(None, min_length=1, max_length=4096)
-    endpoint: str | None = Field(None, min_length=1, max_length=500)
-
-    def shown(self) -> str:
-        """Return who writes, for people."""
-        if self.kind == "templates":
-            return "templates"
-        return f"{self.model} at {self.endpoint}" if self.kind == "endpoint" else str(self.model)
 
 
 def sampling_of(settings: StudySettings) -> dict[str, Any]:

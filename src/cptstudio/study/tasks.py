@@ -15,11 +15,11 @@ from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.languages import LanguageIdentifier
 from cptstudio.corpus.manifest import STATUSES
 from cptstudio.study import templates
-from cptstudio.study.passages import CountTokens, cut
 from cptstudio.study.settings import StudySettings, sampling_of
 from cptstudio.study.strategies import Strategy, chosen_strategies
 from cptstudio.study.unknown import UnknownFacts
 from cptstudio.study.words import look, names_in
+from cptstudio.writers.passages import CountTokens, cut
 
 _FORMAT: Final = 1
 _TRAIN: Final = STATUSES.index("train")
@@ -74,6 +74,15 @@ class Task:
         if self.by_rules:
             return f"wording {self.wording + 1}"
         return self.strategy.style(self.wording)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is one of the texts."""
+        return not self.lists
+
+    def noted(self) -> dict[str, Any]:
+        """Return what is kept with its text."""
+        return {"strategy": self.strategy.name, "lists": self.lists}
 
     def messages(self) -> list[dict[str, str]]:
         """Return what a model is asked."""

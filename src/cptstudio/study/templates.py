@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cptstudio.study.passages import sentences_of
 from cptstudio.study.words import OPENERS, names_in
+from cptstudio.writers.passages import sentences_of
 
 VERSION: Final = 1
 CAN: Final = ("paraphrase", "questions", "entities", "timeline", "terms")

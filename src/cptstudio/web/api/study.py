@@ -9,12 +9,13 @@ import flask
 from cptstudio.errors import UserError
 from cptstudio.study import templates
 from cptstudio.study.folder import read_report, read_study, study_names
-from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.settings import StudySettings
 from cptstudio.study.strategies import strategies
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
+from cptstudio.writers.choice import WriterChoice
 
 
 class StrategyFacts(LateModel):

@@ -10,12 +10,13 @@ from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
 from cptstudio.study.order import StudyOrder
 from cptstudio.study.programs import MAKE
-from cptstudio.study.settings import StudySettings, WriterChoice
+from cptstudio.study.settings import StudySettings
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import corpus_work, model_choices
 from cptstudio.web.work.jobs import Job, Order
+from cptstudio.writers.choice import WriterChoice
 
 
 class StudyPlanBody(ReadsNumbers, extra="forbid"):
@@ -70,7 +71,7 @@ def make(studio: Studio, body: StudyBody) -> Job:
     """
     order = _order(studio, body)
     if order.writer.kind == "endpoint":
-        host = order.endpoint().host
+        host = order.writer.endpoint_in(order.workspace).host
         if body.sent_to != host:
             raise Problem.at("sent_to", f"Confirm that passages are sent to {host}.")
     model = studio.models.find(body.model).path if body.model is not None else None

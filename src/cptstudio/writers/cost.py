@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cptstudio.study.passages import estimated_tokens
+from cptstudio.writers.passages import estimated_tokens
 
 _MILLION: Final = 1_000_000
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
-from cptstudio.study.cost import Cost
-from cptstudio.study.order import OpenStudy, record_of
-from cptstudio.study.tasks import Task
-from cptstudio.study.writers import Written
+from cptstudio.writers.asked import WritingSettings, WritingTask
+from cptstudio.writers.cost import Cost
+from cptstudio.writers.made import MadeTexts
+from cptstudio.writers.writer import Writer, Written
 
+_Task = TypeVar("_Task", bound=WritingTask)
 _FAILURES: Final = 8
 """Texts in a row that could not be written: then the writer does not work."""
 
 
-class Writing:
+class Writing(Generic[_Task]):
     """Writes the texts of an order.
 
     Args:
+        cost: sums what is written now.
         total: how many texts there are in all.
         most: texts to write now; None for all.
 
@@ -32,9 +35,17 @@ class Writing:
     """
 
     def __init__(
-        self, study: OpenStudy, answer: TellsProgress, total: int, most: int | None
+        self,
+        writer: Writer[_Task],
+        made: MadeTexts,
+        settings: WritingSettings,
+        cost: Cost,
+        answer: TellsProgress,
+        total: int,
+        most: int | None = None,
     ) -> None:
-        self._study = study
+        self._writer, self._made, self._settings = writer, made, settings
+        self._cost = cost
         self._answer = answer
         self._total = total
         self._most = most
@@ -44,10 +55,9 @@ class Writing:
         self._done = 0
         self._in_a_row = 0
         self._began = time.monotonic()
-        self._cost: Cost = study.order.cost()
         self._waiting = ""
 
-    def run(self, tasks: Iterator[Task], phase: str) -> None:
+    def run(self, tasks: Iterator[_Task], phase: str) -> None:
         """Write those of some tasks that are not written yet.
 
         Raises:
@@ -55,7 +65,7 @@ class Writing:
         """
         self._done = 0
         wanted = (task for task in tasks if self._is_wanted(task))
-        if self._study.writer.parallel == 1:
+        if self._writer.parallel == 1:
             for task in wanted:
                 if self._stops():
                     return
@@ -69,9 +79,9 @@ class Writing:
         """Take note that the writer has to be waited for."""
         self._waiting = f"waiting {seconds:.0f} s: {why}"
 
-    def _run_together(self, tasks: Iterator[Task], phase: str) -> None:
-        pool = ThreadPoolExecutor(self._study.writer.parallel)
-        running: dict[Future[Written], Task] = {}
+    def _run_together(self, tasks: Iterator[_Task], phase: str) -> None:
+        pool = ThreadPoolExecutor(self._writer.parallel)
+        running: dict[Future[Written], _Task] = {}
         keys: set[str] = set()
         try:
             for task in tasks:
@@ -81,7 +91,7 @@ class Writing:
                     continue
                 keys.add(task.key)
                 running[pool.submit(self._write, task)] = task
-                while len(running) >= self._study.writer.parallel:
+                while len(running) >= self._writer.parallel:
                     self._take(running, keys, phase)
             while running:
                 self._take(running, keys, phase)
@@ -89,7 +99,7 @@ class Writing:
             # Whoever cancels does not wait for an answer that may take minutes.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _take(self, running: dict[Future[Written], Task], keys: set[str], phase: str) -> None:
+    def _take(self, running: dict[Future[Written], _Task], keys: set[str], phase: str) -> None:
         self._tell(phase)
         done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
         for future in done:
@@ -97,21 +107,21 @@ class Writing:
             keys.discard(task.key)
             self._keep(task, future.result(), phase)
 
-    def _write(self, task: Task) -> Written:
-        return self._study.writer.write(task, self._study.settings)
+    def _write(self, task: _Task) -> Written:
+        return self._writer.write(task, self._settings)
 
-    def _is_wanted(self, task: Task) -> bool:
-        if task.key in self._study.made:
+    def _is_wanted(self, task: _Task) -> bool:
+        if task.key in self._made:
             self._done += 1
             return False
         return True
 
-    def _keep(self, task: Task, written: Written, phase: str) -> None:
-        record = record_of(task, written, self._study.writer.shown)
-        self._study.made.append(record)
+    def _keep(self, task: _Task, written: Written, phase: str) -> None:
+        record = _record_of(task, written, self._writer.shown)
+        self._made.append(record)
         self._waiting = ""
         self._done += 1
-        self.written += not task.lists
+        self.written += task.counted
         self._cost.add(record, "".join(message["content"] for message in task.messages()))
         self._tell(phase)
         if not written.problem:
@@ -126,7 +136,7 @@ class Writing:
             )
 
     def _stops(self, running: int = 0) -> bool:
-        limit = self._study.settings.max_cost
+        limit = self._settings.max_cost
         money = self._cost.money
         if limit is not None and money is not None and money >= limit:
             self.stopped = f"the maximum cost of {limit:g} was reached"
@@ -148,3 +158,19 @@ class Writing:
             rate=rate,
             remaining_seconds=left / rate if rate else None,
         )
+
+
+def _record_of(task: WritingTask, written: Written, writer: str) -> dict[str, Any]:
+    """Return a text as it is kept, with where it came from."""
+    return {
+        "key": task.key,
+        "text": written.text,
+        "finish": written.finish,
+        "problem": written.problem,
+        "tokens_in": written.tokens_in,
+        "tokens_out": written.tokens_out,
+        "seconds": round(written.seconds, 3),
+        **task.noted(),
+        "writer": writer,
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

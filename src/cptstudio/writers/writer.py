@@ -1,11 +1,11 @@
-"""Who writes: the templates, a model of this machine, or an endpoint that the user confirmed."""
+"""Who writes: a model of this machine, or one at an endpoint that the user confirmed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation.inference import InferenceWorker
@@ -16,11 +16,10 @@ from cptstudio.remote_endpoints.answers import WrongAnswerError
 from cptstudio.remote_endpoints.chat import ChatClient
 from cptstudio.remote_endpoints.confirmed import RemoteEndpoint
 from cptstudio.remote_endpoints.pace import Pace
-from cptstudio.study import templates
-from cptstudio.study.settings import StudySettings
-from cptstudio.study.tasks import Task
 from cptstudio.workspace import Workspace
+from cptstudio.writers.asked import WritingSettings, WritingTask
 
+_Task = TypeVar("_Task", bound=WritingTask, contravariant=True)
 _FINISH: Final = {"end": "end", "stop": "end", "length": "length", "filtered": "filtered"}
 
 
@@ -45,7 +44,7 @@ class Written:
     problem: str = ""
 
 
-class Writer(Protocol):
+class Writer(Protocol[_Task]):
     """Writes texts; `write` is called from at most `parallel` threads.
 
     Attributes:
@@ -58,7 +57,7 @@ class Writer(Protocol):
     shown: str
     parallel: int
 
-    def write(self, task: Task, settings: StudySettings) -> Written:
+    def write(self, task: _Task, settings: WritingSettings) -> Written:
         """Write one text.
 
         Raises:
@@ -67,26 +66,6 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds."""
-
-
-class TemplateWriter:
-    """Writes by rules."""
-
-    parallel = 1
-    shown = "templates"
-
-    def __init__(self) -> None:
-        self.identity: dict[str, Any] = {"kind": "templates", "version": templates.VERSION}
-
-    def write(self, task: Task, settings: StudySettings) -> Written:
-        """Return the rules' text."""
-        text = templates.write(
-            task.strategy.name, task.passage.text, task.wording, settings.seed, task.pair
-        )
-        return Written(text, "end", None, None, 0.0)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class ModelWriter:
@@ -102,7 +81,7 @@ class ModelWriter:
         self._worker = InferenceWorker(fast_blas=fast_blas)
         self._loaded = False
 
-    def write(self, task: Task, settings: StudySettings) -> Written:
+    def write(self, task: WritingTask, settings: WritingSettings) -> Written:
         """Return the model's text."""
         began = time.monotonic()
         if not self._loaded:
@@ -111,7 +90,7 @@ class ModelWriter:
                 raise UserError.at(
                     "writer",
                     f"{self.shown} has no chat template, so it takes no instructions. Choose an "
-                    "instruct model, an endpoint or the templates.",
+                    "instruct model or an endpoint.",
                 )
             self._loaded = True
         ask = Complete(
@@ -162,7 +141,7 @@ class EndpointWriter:
         self._endpoint, self._model = endpoint, model
         self._free: list[ChatClient] = []
 
-    def write(self, task: Task, settings: StudySettings) -> Written:
+    def write(self, task: WritingTask, settings: WritingSettings) -> Written:
         """Return the endpoint's text, or why this one has none."""
         began = time.monotonic()
         # The key is asked for when there is something to write, not for a plan.
