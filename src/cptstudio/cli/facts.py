@@ -15,11 +15,19 @@ from cptstudio.child_limits import for_files
 from cptstudio.cli.common import (
     JsonOption,
     WorkspaceOption,
+    YesOption,
     console,
     errors,
     print_json,
 )
-from cptstudio.cli.measured import FastBlasOption, ModelsArgument, corpus_of, references_of
+from cptstudio.cli.facts_by_writer import make_by_writer, refuse_fields
+from cptstudio.cli.measured import (
+    EndpointOption,
+    FastBlasOption,
+    ModelsArgument,
+    corpus_of,
+    references_of,
+)
 from cptstudio.cli.programs import run_program, run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.durable import MEBIBYTE, dump_json
@@ -28,6 +36,7 @@ from cptstudio.evaluation.references import request_of
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.texts import read_text
 from cptstudio.facts import ledger as ledgers
+from cptstudio.facts.by_writer import ONLY_WRITTEN, WriteChoices
 from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of, stored
 from cptstudio.facts.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
 from cptstudio.facts.making import MakeChoices
@@ -45,32 +54,53 @@ _LARGEST = 64 * MEBIBYTE
 
 
 @app.command()
-@with_field_options(MakeChoices)
+@with_field_options(WriteChoices)
 def make(
     ledger: LedgerArgument,
     corpus: Annotated[str, typer.Option("--corpus", "-c", metavar="NAME", help="Corpus to ask.")],
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            "--writer",
+            metavar="MODEL",
+            help="A local instruct model (a base model, RUN, RUN@best), or the model of --endpoint "
+            "(default: cloze facts, without any model).",
+        ),
+    ] = None,
+    endpoint: EndpointOption = None,
+    yes: YesOption = False,
     workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Make cloze facts from a corpus, without any model.
+    """Make facts from a corpus: cloze facts without any model, or questions that a model writes.
 
-    A name, number or term is taken out of the sentence that states it; distractors of the same kind
-    come from the same corpus. The ledger is created if it does not exist.
+    Cloze: a name, number or term is taken out of the sentence that states it; distractors of the
+    same kind come from the same corpus. With --writer, a model writes one question per passage, and
+    code checks it against the passage. Each answer is kept: repeat the command to go on. An
+    endpoint is asked after you confirmed. The ledger is created if it does not exist.
 
-    Example: `cpt-studio facts make manuals --corpus r-manuals --count 200`
+    Examples:
+    - `cpt-studio facts make manuals --corpus r-manuals --count 200`
+
+    - `cpt-studio facts make manuals --corpus r-manuals --writer my-instruct-model`
+
+    - `cpt-studio facts make manuals --corpus notes --writer gpt-x --endpoint api.example.com`
     """
     place = Workspace(workspace)
     corpus_of(corpus, place)
     ledgers.ledger_folder(place, ledger)
+    request = {"workspace": place.root, "ledger": ledger, "corpus": corpus}
+    if writer is not None:
+        make_by_writer(request, writer, endpoint, yes, given, fast_blas, as_json)
+        return
+    if endpoint is not None:
+        raise UserError("Name the endpoint's model with --writer.")
+    refuse_fields(given, ONLY_WRITTEN, "facts that a model writes: add --writer")
     choices = checked(MakeChoices, **given)
-    request = {
-        "workspace": place.root,
-        "ledger": ledger,
-        "corpus": corpus,
-        "choices": choices.model_dump(mode="json"),
-    }
+    request["choices"] = choices.model_dump(mode="json")
     made = run_program(MAKE, request, quiet=as_json, limits=for_files())
     if as_json:
         print_json(made)
