@@ -89,7 +89,7 @@ def test_a_piped_chat(workspace: Path) -> None:
 def test_ctrl_c_ends_an_answer_and_ctrl_d_the_chat(workspace: Path) -> None:
     near, far = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "toy", "-w", str(workspace), "--max-tokens", "100000", "--temperature", "5"],
+        [*COMMAND, "toy", "-w", str(workspace), "--max-tokens", "100000", "--temperature", "0"],
         stdin=far,
         stdout=far,
         stderr=far,
