@@ -85,7 +85,11 @@ def _of_model(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequenc
     adapters = {
         one.run
         for one in records
-        if one.adapter and any(link.reference == record.reference for link in one.made_from)
+        if one.adapter
+        and any(
+            link.reference == record.reference and link.relation != "parent"
+            for link in one.made_from
+        )
     }
     found = []
     if adapters:
