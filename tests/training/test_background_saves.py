@@ -32,6 +32,8 @@ from tests.training.small_workspace import prepare
 from tests.training.test_exact_resume import arrays_below, assert_same_run
 from tests.training.trainer_process import events, finish, run, start, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 class Training:
     """A run in this process, whose saves wait before they write anything."""
@@ -214,7 +216,6 @@ def being_written(directory: Path, pid: int) -> bool:
     return row is not None and any(row["step"] > step for step in steps)
 
 
-@pytest.mark.slow
 def test_killed_and_stopped_while_a_checkpoint_is_written_it_is_the_uninterrupted_run(
     workspace: Workspace,
 ) -> None:

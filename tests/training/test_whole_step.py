@@ -17,6 +17,8 @@ from cptstudio.training.step import TrainingStep
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare
 
+pytestmark = pytest.mark.slow
+
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.2, "train_embeddings": True}
 CASES: dict[str, dict[str, Any]] = {
     "full": {"method": {"kind": "full"}},
@@ -60,7 +62,6 @@ def assert_alike(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
         assert error <= 2e-3 * np.linalg.norm(value.astype(float)) + 1e-6, name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_it_does_what_a_step_in_parts_does(workspace: Workspace, case: str) -> None:
     directory = prepare(workspace, case, **CASES[case])
@@ -92,7 +93,6 @@ def test_the_device_forbids_what_the_guards_forbid(workspace: Workspace) -> None
     assert run.arrays()["updates"] == 2
 
 
-@pytest.mark.slow
 def test_compiled_it_computes_the_same(workspace: Workspace) -> None:
     compute = {"threads": 1, "compile": True}
     directory = prepare(workspace, "compiled", compute=compute)
