@@ -44,7 +44,12 @@ def of_before(directory: Path) -> None:
     ("batch", "packing", "order_of"),
     [
         pytest.param({"size": 5}, "concat", "rows", marks=pytest.mark.bench),
-        ({"size": 4, "gradient_accumulation_steps": 2}, "decompose", "rows"),
+        pytest.param(
+            {"size": 4, "gradient_accumulation_steps": 2},
+            "decompose",
+            "rows",
+            marks=pytest.mark.bench,
+        ),
         ({"size": 3, "gradient_accumulation_steps": 2}, "concat", "micro-batches"),
     ],
 )
@@ -112,7 +117,7 @@ def test_accumulated_rows_are_those_of_one_batch(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["wsd", "constant"])
+@pytest.mark.parametrize("kind", ["wsd", pytest.param("constant", marks=pytest.mark.bench)])
 def test_a_run_made_longer_is_the_longer_run(workspace: Workspace, kind: str) -> None:
     changes: dict[str, Any] = {
         "schedule": {"kind": kind, "warmup": "2 steps", "decay_fraction": 0.25},
