@@ -197,7 +197,7 @@ def test_a_writer_whose_answers_are_useless_is_told(server: FactServer, tmp_path
     }
     with pytest.raises(UserError, match="None of the 4 facts") as told:
         work(request, Silence())
-    assert "cut off: 4" in str(told.value)
+    assert "cut off: 4 (such as: no JSON object)" in str(told.value)
     assert read_ledger(workspace, "useless").facts == ()
     # At the maximum cost it stops; what was written until then is in the ledger.
     cheap = {**request, "ledger": "cheap", "choices": {"count": 16, "max_cost": 0.0003}}

@@ -127,6 +127,12 @@ class _Checked:
                 }
             )
 
+    def told(self, reason: str) -> str:
+        """Return how many were dropped for a reason, with the first one's detail."""
+        details = (one["detail"] for one in self.examples if one["reason"] == reason)
+        detail = next(details, "")
+        return f"{reason}: {self.dropped[reason]:,}" + (f" (such as: {detail})" if detail else "")
+
 
 def plan_facts(order: FactOrder) -> dict[str, Any]:
     """Return what an order takes; nothing is sent or written.
@@ -192,7 +198,7 @@ def make_by_writer(
         if written and not found.facts:
             raise UserError(
                 f"None of the {written:,} facts that {writer.shown} wrote can be kept.",
-                [f"{reason}: {count:,}" for reason, count in found.dropped.most_common()],
+                [found.told(reason) for reason, _ in found.dropped.most_common()],
             )
         new = add_facts(order.workspace, order.ledger, found.facts)
     return {
