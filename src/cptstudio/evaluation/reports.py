@@ -14,14 +14,14 @@ import re
 import secrets
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.workspace import Workspace
 
-KINDS = (
+ReportKind = Literal[
     "evaluation",
     "suite",
     "merge",
@@ -31,7 +31,8 @@ KINDS = (
     "chat-again",
     "facts",
     "leaks",
-)
+]
+KINDS: tuple[ReportKind, ...] = get_args(ReportKind)
 UNKNOWN = "unknown"
 """The kind that a damaged file has in a list."""
 _FOLDER = "reports"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
+from cptstudio.evaluation.reports import ReportKind
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
 from cptstudio.validation import LateModel
@@ -31,20 +32,7 @@ class SuiteList(LateModel):
 class ReportQuery(LateModel, extra="forbid"):
     """Which reports."""
 
-    kind: (
-        Literal[
-            "evaluation",
-            "suite",
-            "merge",
-            "questions",
-            "harness",
-            "chat-check",
-            "chat-again",
-            "facts",
-            "leaks",
-        ]
-        | None
-    ) = None
+    kind: ReportKind | None = None
 
 
 class ReportSummary(LateModel):
