@@ -28,12 +28,14 @@ class Chart:
         title: stands over it.
         size: "large" for the first of the page, "wide" for two places, "" for one.
         zero: whether its axis begins at zero.
+        optional: whether it is left out of runs that have nothing of it.
     """
 
     id: str
     title: str
     size: Literal["large", "wide", ""] = ""
     zero: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Metric:
 
 _LOSS: Final = Chart("loss", "Loss", size="large")
 _HELD_OUT: Final = Chart("bits-per-byte", "Validation loss", size="wide")
+_FACTS: Final = Chart("facts", "Facts", zero=True, optional=True)
 _MEMORY: Final = Chart("memory", "Memory", zero=True)
 
 TRAINING: Final = (
@@ -129,10 +132,18 @@ EVALUATION: Final = (
         "general_bits_per_byte", "General validation", "bits per byte", "decimals", better="lower",
         chart=_HELD_OUT, compared=("curve", "last", "change"), short="general",
     ),
+    Metric(
+        "facts_right", "Facts answered right", "share of facts", "decimals", better="higher",
+        chart=_FACTS, compared=("curve", "best", "last", "change"),
+    ),
+    Metric(
+        "facts_known", "Facts known", "share of facts", "decimals", better="higher",
+        chart=_FACTS, compared=("curve", "last", "change"),
+    ),
     Metric("best", "Best so far", format="flag"),
     Metric("evaluation_seconds", "Evaluation time", "seconds", "duration", machine=True),
 )  # fmt: skip
-"""Numbers of the rows of kind "evaluation" over all corpora of a role."""
+"""Numbers of the rows of kind "evaluation" over all corpora of a role, and over a ledger."""
 
 MEASURES: Final = (
     Metric("bits_per_byte", "Bits per byte", "bits per byte", "decimals", better="lower"),

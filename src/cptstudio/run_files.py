@@ -74,6 +74,20 @@ class CorpusRecord(Record):
     template_hash: str | None = None
 
 
+class LedgerRecord(Record):
+    """A ledger of facts as it was when the run was prepared.
+
+    Attributes:
+        fingerprint: SHA-256 of its facts, see `ledgers.ledger`.
+        facts: that it held.
+    """
+
+    name: str
+    path: str
+    fingerprint: str
+    facts: int
+
+
 class Parent(Record):
     """Where a forked run came from."""
 
@@ -111,6 +125,7 @@ class RunConfig(Record):
         model_sizes: where the hash is not known, size and time of change of these files.
         tokenizer_files: the same of the files of its tokenizer.
         corpora: in the order of settings.data.corpora.
+        facts: the ledger that evaluations ask; None where they ask none.
         versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
         machine: operating system, processor, memory.
         parent: for a fork, the checkpoint whose weights it starts from.
@@ -141,6 +156,7 @@ class RunConfig(Record):
     model_sizes: dict[str, tuple[int, int]] | None = None
     tokenizer_files: dict[str, str] | None = None
     corpora: tuple[CorpusRecord, ...]
+    facts: LedgerRecord | None = None
     versions: dict[str, str]
     machine: dict[str, str | int | float]
     parent: Parent | None = None

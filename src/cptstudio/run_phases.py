@@ -25,7 +25,7 @@ PHASES: Final = "phases.jsonl"
 
 PhaseName = Literal[
     "starting", "checking", "loading", "restoring", "baseline", "training", "evaluating",
-    "sampling", "saving", "stopping", "ending",
+    "asking", "sampling", "saving", "stopping", "ending",
 ]  # fmt: skip
 Unit = Literal["bytes", "tokens", "prompts"]
 
@@ -37,6 +37,7 @@ TITLES: Final[dict[PhaseName, str]] = {
     "baseline": "Baseline evaluation",
     "training": "Training",
     "evaluating": "Evaluating",
+    "asking": "Asking facts",
     "sampling": "Generating samples",
     "saving": "Saving",
     "stopping": "Stopping",

@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "batch.size": "--batch-size",
     "batch.gradient_accumulation_steps": "--gradient-accumulation-steps",
     "evaluation.every": "--evaluate-every",
+    "evaluation.facts": "--facts",
     "evaluation.suite": "--suite",
     "evaluation.samples": "--samples",
     "evaluation.prompts": "--prompt",

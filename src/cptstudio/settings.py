@@ -331,6 +331,20 @@ class EvaluationSettings(Settings):
         "Stop after this many evaluations without a better domain validation; 0 disables it.",
         ge=0,
     )
+    facts: str | None = described(
+        None,
+        "Fact ledger",
+        "Ask the facts of this ledger at every evaluation, closed-book, and log how many are "
+        "answered right and known.",
+    )
+    max_facts: int = described(
+        100,
+        "Facts per evaluation",
+        "Facts asked of a larger ledger, the same ones every time, in all their wordings.",
+        unit="facts",
+        ge=1,
+        le=20_000,
+    )
     suite: str | None = described(
         None,
         "Prompt suite",

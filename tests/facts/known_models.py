@@ -16,7 +16,7 @@ import mlx.nn as nn
 import mlx.optimizers
 from mlx.utils import tree_flatten
 
-from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of
+from cptstudio.ledgers.fact import Fact, FactText, Made, Source, fact_of
 from cptstudio.lm.loading import load_for_inference
 from tests.toy_models import make_toy_model
 

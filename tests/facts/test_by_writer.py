@@ -20,11 +20,11 @@ from cptstudio.cli import app
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
-from cptstudio.facts.fact import FactText, Made, fact_of
-from cptstudio.facts.ledger import add_facts, read_ledger
 from cptstudio.facts.make_program import work
 from cptstudio.facts.programs import MAKE
 from cptstudio.json_lines import read_json_lines
+from cptstudio.ledgers.fact import FactText, Made, fact_of
+from cptstudio.ledgers.ledger import add_facts, read_ledger
 from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.workspace import Workspace
 from cptstudio.writers.made import MADE

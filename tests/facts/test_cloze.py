@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cptstudio.facts.cloze import ClozeSettings, Document, make_cloze
 from cptstudio.facts.cloze_words import neighbors, value_of
-from cptstudio.facts.fact import GAP
 from cptstudio.facts.sentences import is_sound, sentences_of
+from cptstudio.ledgers.fact import GAP
 
 PEOPLE = ("Maren Ostvik", "Tollef Brandt", "Isolde Ferrin", "Quill Hartog", "Benno Lask", "Ada Rue")
 RIVERS = ("Velmar", "Osk", "Tirrel", "Undrin", "Passel", "Corvane")

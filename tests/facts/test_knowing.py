@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from cptstudio.facts.asking import begins_with
-from cptstudio.facts.fact import Fact, FactText, Made, fact_of
-from cptstudio.facts.knowing import GUESSES, Answer, answer_of, guesses_of, state_of
-from cptstudio.facts.options import asked_of, options_of
+from cptstudio.ledgers.fact import Fact, FactText, Made, fact_of
+from cptstudio.ledgers.knowing import GUESSES, Answer, answer_of, guesses_of, state_of
+from cptstudio.ledgers.options import asked_of, options_of
 
 
 def values(luck: random.Random, known: bool, wordings: int, options: int) -> list[list[float]]:

@@ -8,7 +8,7 @@ import pytest
 
 from cptstudio.evaluation.reports import Reports
 from cptstudio.facts.ask_program import work
-from cptstudio.facts.ledger import add_facts
+from cptstudio.ledgers.ledger import add_facts
 from cptstudio.workspace import Workspace
 from tests.evaluation.silence import Silence
 from tests.facts.known_models import river_facts, train_on

@@ -11,8 +11,8 @@ import pytest
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of
 from cptstudio.facts.leaks import find_leaks
+from cptstudio.ledgers.fact import Fact, FactText, Made, Source, fact_of
 
 TOWNS = [f"{one}{two}" for one in ("Ald", "Bren", "Corv", "Dun", "Esk") for two in ("ham", "by")]
 WORKS = (

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.facts.fact import stored
-from cptstudio.facts.ledger import (
+from cptstudio.ledgers.fact import stored
+from cptstudio.ledgers.ledger import (
     FACTS,
     add_facts,
     ledger_names,

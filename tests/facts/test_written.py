@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cptstudio.facts.fact import FactText, Source
 from cptstudio.facts.written import Dropped, fact_from, holds, leans
+from cptstudio.ledgers.fact import FactText, Source
 
 PASSAGE = """Oruven is a village of Zorbia.
 It was founded by   Elder Mik in 1,500. The mill of Oruven was built by Ana Tor in 1709."""

@@ -20,10 +20,10 @@ from cptstudio.cli.workspace_check import check_workspace
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
-from cptstudio.facts.fact import FactText, Made, fact_of
-from cptstudio.facts.fact import Source as FactSource
-from cptstudio.facts.ledger import add_facts
 from cptstudio.json_lines import read_json_lines
+from cptstudio.ledgers.fact import FactText, Made, fact_of
+from cptstudio.ledgers.fact import Source as FactSource
+from cptstudio.ledgers.ledger import add_facts
 from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.study.folder import TEXTS
 from cptstudio.study.make_program import work

@@ -57,7 +57,13 @@ def test_two_files_add_a_metric_with_its_chart_and_two_a_measure(tmp_path: Path)
     charts = [
         one["chart"] for kind in json.loads(found["table"]).values() for one in kind if one["chart"]
     ]
-    assert {"id": "under-way", "title": "Steps under way", "size": "", "zero": False} in charts
+    assert {
+        "id": "under-way",
+        "title": "Steps under way",
+        "size": "",
+        "zero": False,
+        "optional": False,
+    } in charts
     series = json.loads(found["series"])
     assert series["keys"]["under_way"]["x"] == [1, 2, 3, 4]
     measured = [point["corpora"] for point in series["evaluations"]]

@@ -30,6 +30,7 @@ CHOSEN_LATER = {
     ("method", "targets"),
     ("method", "layers"),
     ("compute", "cache_limit"),
+    ("evaluation", "facts"),
     ("evaluation", "suite"),
     ("evaluation", "sample_seed"),
 }
@@ -66,7 +67,7 @@ def unset(group: Settings, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 
 def test_every_value_is_filled_in(workspace: Workspace) -> None:
     plan = make_plan(workspace, minimal(), MACHINE)
-    # None means "all", "MLX's own" and "no suite" for these.
+    # None means "all", "MLX's own", "no ledger" and "no suite" for these.
     assert unset(plan.settings) == CHOSEN_LATER
     assert plan.settings.method.kind == "full"
     assert plan.settings.data.sequence_length == describe_model(plan.model.path).context_limit

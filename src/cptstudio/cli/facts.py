@@ -35,12 +35,12 @@ from cptstudio.errors import UserError
 from cptstudio.evaluation.references import request_of
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.texts import read_text
-from cptstudio.facts import ledger as ledgers
 from cptstudio.facts.by_writer import ONLY_WRITTEN, WriteChoices
-from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of, stored
-from cptstudio.facts.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
 from cptstudio.facts.making import MakeChoices
 from cptstudio.facts.programs import ASK, LEAKS, MAKE
+from cptstudio.ledgers import ledger as ledgers
+from cptstudio.ledgers.fact import Fact, FactText, Made, Source, fact_of, stored
+from cptstudio.ledgers.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

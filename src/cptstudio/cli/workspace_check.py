@@ -21,8 +21,8 @@ from cptstudio.corpus.corpus import VERSIONS, Corpus, open_corpus
 from cptstudio.durable import FolderSignature, folder_signature
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
-from cptstudio.facts.ledger import open_ledger
 from cptstudio.json_lines import damaged_json_lines
+from cptstudio.ledgers.ledger import open_ledger
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import kept_hashes, model_files, tokenizer_files
 from cptstudio.models.download import PARTS_PREFIX

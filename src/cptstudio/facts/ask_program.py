@@ -22,11 +22,12 @@ from cptstudio.evaluation.model_requests import Unload
 from cptstudio.evaluation.references import ModelReference, reference_of
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.results import Results
-from cptstudio.facts.asking import How, ask_model, check_askable, progress_to
-from cptstudio.facts.fact import Fact
+from cptstudio.facts.asking import How, ask_model, progress_to
 from cptstudio.facts.figures import Group, found_of
-from cptstudio.facts.ledger import read_ledger
 from cptstudio.job_programs import TellsProgress
+from cptstudio.ledgers.fact import Fact
+from cptstudio.ledgers.ledger import read_ledger
+from cptstudio.ledgers.options import check_askable
 from cptstudio.workspace import Workspace
 
 

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cptstudio.errors import UserError
 from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.evaluation.results import Results
-from cptstudio.facts.fact import Fact, plain
-from cptstudio.facts.knowing import Answer, answer_of
-from cptstudio.facts.options import Asked, asked_of, question_prompt
 from cptstudio.job_programs import TellsProgress
+from cptstudio.ledgers.fact import Fact, plain
+from cptstudio.ledgers.knowing import Answer, answer_of
+from cptstudio.ledgers.options import Asked, asked_of, counted, question_prompt
 
 _TEXTS_AT_ONCE = 640
 _SAID_AT_ONCE = 16
@@ -179,8 +178,8 @@ def log_probability(scored: dict[str, Any], begin: int) -> float:
         scored: "nats" and "places" of the text's tokens.
         begin: characters of the context.
     """
-    places = zip(scored["nats"], scored["places"], strict=True)
-    return -sum(float(nats) for nats, (_, end) in places if end > begin)
+    flags = counted((end for _, end in scored["places"]), begin)
+    return -sum(float(nats) for nats, flag in zip(scored["nats"], flags, strict=True) if flag)
 
 
 # --- answers in the model's own words --------------------------------------------------------
@@ -244,21 +243,6 @@ def _words(text: str) -> list[str]:
     for article in _ARTICLES:
         lower = lower.removeprefix(article)
     return [word.strip(".,;:!?\"'()\u201c\u201d\u2018\u2019") for word in lower.split()]
-
-
-def check_askable(facts: Sequence[Fact]) -> None:
-    """Refuse facts of which none can be asked.
-
-    Raises:
-        UserError: there is none, or none has another option than its answer.
-    """
-    if not facts:
-        raise UserError("The ledger has no facts yet. Add some with `cpt-studio facts make`.")
-    if not asked_of(facts):
-        raise UserError(
-            "None of these facts can be asked: each needs a wrong answer to be compared with. Add "
-            "distractors, or more facts."
-        )
 
 
 def progress_to(answer: TellsProgress) -> Callable[[str, int, int], None]:

@@ -16,12 +16,12 @@ from pydantic import Field
 
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
-from cptstudio.facts.fact import Fact, Made, Source, fact_of
-from cptstudio.facts.ledger import add_facts, ledger_folder, read_ledger
 from cptstudio.facts.making import MakeChoices
 from cptstudio.facts.writing_tasks import FactTask, passages_of, tasks_of
 from cptstudio.facts.written import Dropped, as_asked, fact_from
 from cptstudio.job_programs import TellsProgress
+from cptstudio.ledgers.fact import Fact, Made, Source, fact_of
+from cptstudio.ledgers.ledger import add_facts, ledger_folder, read_ledger
 from cptstudio.sampling import Sampling
 from cptstudio.validation import described, field_of
 from cptstudio.workspace import Workspace

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
 
-from cptstudio.facts.cloze_words import KINDS, Found, Kind, Vocabulary, luck
-from cptstudio.facts.fact import GAP, Fact, FactText, Made, Source, fact_of, plain
+from cptstudio.facts.cloze_words import KINDS, Found, Kind, Vocabulary
 from cptstudio.facts.sentences import Sentence, sentences_of
+from cptstudio.ledgers.fact import GAP, Fact, FactText, Made, Source, fact_of, plain
+from cptstudio.ledgers.likeness import luck
 
 FEWEST_DISTRACTORS: Final = 3
 _MOST_OF_ONE_ANSWER = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter, defaultdict
@@ -10,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from cptstudio.facts.fact import plain
+from cptstudio.ledgers.fact import plain
+from cptstudio.ledgers.likeness import NUMBER, form_of, luck, shape
 
 Kind = Literal["name", "number", "term"]
 KINDS: Final[tuple[Kind, ...]] = ("name", "number", "term")
@@ -22,7 +22,6 @@ _FEWEST_IN_FAMILY = 4
 _WORDS = re.compile(r"[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f0-9+/-]*")
 _CAPITAL = r"[A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f0-9+]*(?:-[A-Za-z0-9\u00c0-\u024f]+)*"
 _NAME = re.compile(rf"(?<![\w-]){_CAPITAL}(?: {_CAPITAL}){{0,3}}(?![\w-])")
-_NUMBER = re.compile(r"(?<![\w.,:/$+\u2013-])\d+(?:,\d{3})*(?:\.\d+)*%?(?![\w:/\u2013-]|[.,]\d)")
 _TERM = re.compile(r"(?<![\w-])[a-z]{5,}(?:-[a-z]+)*(?![\w-])")
 _CITED = re.compile(
     r"(?:section|chapter|figure|fig\.|table|page|pages|pp?\.|vol\.|no\.|item|step|note|footnote|"
@@ -116,7 +115,7 @@ class Vocabulary:
         for start, end, name in _names(text):
             self.names[name] += 1
             self._place(name, text, start, end)
-        for number in _NUMBER.finditer(text):
+        for number in NUMBER.finditer(text):
             self.numbers[number.group()] += 1
         for match in matches:
             if match.group().islower() and len(match.group()) >= 5:
@@ -136,7 +135,7 @@ class Vocabulary:
             others = [word for word in specific if word not in name]
             if others and self._is_name(name) and text.count(name) == 1:
                 yield Found("name", start, end, 2 * min(3, len(others)) + self._family_worth(name))
-        for match in _NUMBER.finditer(text):
+        for match in NUMBER.finditer(text):
             before, after = text[: match.start()], text[match.end() :]
             if _CITED.search(before) or _RANGE[0].search(before) or _RANGE[1].match(after):
                 continue
@@ -292,24 +291,6 @@ def _bag(text: str, start: int, end: int) -> list[str]:
     return [f"~ {word.lower()}" for word in (*before, *after)]
 
 
-def luck(text: str) -> float:
-    """Return a number in [0, 1) that follows from a text."""
-    digest = hashlib.blake2b(text.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") / 2**32
-
-
-def shape(name: str) -> tuple[str, ...]:
-    """Return how the words of a name are written."""
-    return tuple(_shape_of_word(word) for word in name.split())
-
-
-def _shape_of_word(word: str) -> str:
-    letters = "".join(char for char in word if char.isalpha())
-    if letters.isupper():
-        return "capitals"
-    return "title" if letters[1:].islower() else "mixed"
-
-
 def _marks(name: str) -> tuple[bool, bool, bool]:
     """What strikes the eye in a name besides its letters' case."""
     return "-" in name, any(char.isdigit() for char in name), name.endswith("s")
@@ -318,19 +299,6 @@ def _marks(name: str) -> tuple[bool, bool, bool]:
 def _is_worth_asking(number: str) -> bool:
     digits = number.rstrip("%").replace(",", "")
     return len(digits) >= 2 and digits not in ("10", "100", "1000")
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a number of the forms that are asked for."""
-    return _NUMBER.fullmatch(text) is not None
-
-
-def form_of(number: str) -> tuple[int, int, int, bool, bool]:
-    """Return how a number is written: parts, digits, leading zero, percent."""
-    parts = number.rstrip("%").replace(",", "").split(".")
-    decimals = len(parts[-1]) if len(parts) == 2 else 0
-    zero = len(parts[0]) > 1 and parts[0].startswith("0")
-    return len(parts), len(parts[0]), decimals, zero, number.endswith("%")
 
 
 def value_of(number: str) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from cptstudio.facts.asking import Answers
-from cptstudio.facts.fact import Fact
-from cptstudio.facts.knowing import GUESSES, STATES, Answer, State, guesses_of, state_of
 from cptstudio.intervals import paired_share_interval, share_of
+from cptstudio.ledgers.fact import Fact
+from cptstudio.ledgers.knowing import GUESSES, STATES, Answer, State, guesses_of, state_of
 
 Group = Literal["trained", "held_out", "all"]
 GROUPS: Final[tuple[Group, ...]] = ("trained", "held_out", "all")

@@ -14,8 +14,8 @@ from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
 from cptstudio.facts.leaks import find_leaks
-from cptstudio.facts.ledger import read_ledger
 from cptstudio.job_programs import TellsProgress, counted
+from cptstudio.ledgers.ledger import read_ledger
 from cptstudio.workspace import Workspace
 
 

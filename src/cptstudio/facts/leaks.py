@@ -20,8 +20,8 @@ import numpy as np
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import STATUSES
-from cptstudio.facts.fact import GAP, Fact, Form, plain
 from cptstudio.facts.wording_leaks import WordingIndex
+from cptstudio.ledgers.fact import GAP, Fact, Form, plain
 
 Leak = Literal["wording", "held_out", "elsewhere"]
 MOST_SHOWN: Final = 1_000

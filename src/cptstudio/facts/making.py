@@ -15,8 +15,8 @@ from cptstudio.corpus.token_store import SIDES
 from cptstudio.errors import UserError
 from cptstudio.facts.cloze import ClozeSettings, Document, make_cloze
 from cptstudio.facts.cloze_words import KINDS, Kind
-from cptstudio.facts.ledger import add_facts
 from cptstudio.job_programs import TellsProgress, counted
+from cptstudio.ledgers.ledger import add_facts
 from cptstudio.validation import LateModel
 from cptstudio.workspace import Workspace
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
 from cptstudio import durable
-from cptstudio.facts.fact import FactText, Reversed, Source, plain
+from cptstudio.ledgers.fact import FactText, Reversed, Source, plain
 from cptstudio.validation import LateModel, findings_of
 
 PARAPHRASES: Final = 2

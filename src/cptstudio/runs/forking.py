@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio.errors import Finding, UserError
-from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig, read_base_model
+from cptstudio.ledgers.ledger import read_ledger, record_of
+from cptstudio.run_files import CHECKPOINTS, LedgerRecord, Parent, RunConfig, read_base_model
 from cptstudio.settings import (
     FIXED_IN_FORK,
     FREE_IN_FORK,
@@ -19,7 +20,7 @@ from cptstudio.settings import (
     parse_settings,
 )
 from cptstudio.validation import title_of
-from cptstudio.workspace import check_name
+from cptstudio.workspace import Workspace, check_name
 
 
 def forked(
@@ -53,11 +54,13 @@ def forked(
     tree = parent.settings.model_dump(mode="json")
     for key, value in changes.items():
         _set(tree, key, value)
+    settings = parse_settings(tree)
     return parent.model_copy(
         update={
             "name": name,
             "created": time.time(),
-            "settings": parse_settings(tree),
+            "settings": settings,
+            "facts": _ledger(settings, directory),
             "chosen": None
             if parent.chosen is None
             else tuple(key for key in parent.chosen if changes.get(key) is None),
@@ -72,6 +75,19 @@ def forked(
             ),
         }
     )
+
+
+def _ledger(settings: TrainingSettings, directory: Path) -> LedgerRecord | None:
+    """The ledger that the fork's evaluations ask, as it is now."""
+    name = settings.evaluation.facts
+    if name is None:
+        return None
+    try:
+        # <workspace>/models/cpt/<run>
+        return record_of(read_ledger(Workspace(directory.parent.parent.parent), name))
+    except UserError as error:
+        found = [Finding.of(error, "evaluation.facts")]
+        raise UserError("This run cannot be prepared:", found) from None
 
 
 def _base(parent: RunConfig, directory: Path) -> dict[str, Any]:

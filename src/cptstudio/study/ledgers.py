@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cptstudio.facts.fact import GAP
-from cptstudio.facts.ledger import ledger_names, read_ledger
 from cptstudio.facts.wording_leaks import WordingIndex
+from cptstudio.ledgers.fact import GAP
+from cptstudio.ledgers.ledger import ledger_names, read_ledger
 from cptstudio.workspace import Workspace
 
 _GAPS: Final = re.compile(r"_{2,}|\.{4,}|\u2026{2,}|\[(?:gap|blank|\.\.\.)\]", re.IGNORECASE)

@@ -6,8 +6,8 @@ from typing import Any
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
-from cptstudio.facts.fact import Fact
-from cptstudio.facts.ledger import read_ledger
+from cptstudio.ledgers.fact import Fact
+from cptstudio.ledgers.ledger import read_ledger
 from cptstudio.workspace import Workspace
 
 _UNKNOWN = ("unknown", "forgotten")

@@ -109,7 +109,7 @@ def evaluate(
                 nats.append(scores.nats.tolist())
         return nats
 
-    parts = _of_all(own_share, ranks)
+    parts = of_all(own_share, ranks)
     corpora: dict[str, dict[str, Any]] = {}
     sums: dict[str, CorpusSums] = {}
     domain: list[Scores] = []
@@ -124,8 +124,12 @@ def evaluate(
     return EvaluationResult(corpora, _together(domain), _together(general), sums)
 
 
-def _of_all(work: Callable[[], _Part], ranks: Ranks) -> list[_Part]:
-    """Do a rank's share, and return that of each; abandoned by one, it is abandoned by all."""
+def of_all(work: Callable[[], _Part], ranks: Ranks) -> list[_Part]:
+    """Do a rank's share, and return that of each; abandoned by one, it is abandoned by all.
+
+    Raises:
+        EvaluationAbandonedError: a rank's work was.
+    """
     own: _Part | None
     try:
         own = work()
@@ -201,7 +205,7 @@ def complete_prompts(
     """
     if not settings.completed:
         return []
-    parts = _of_all(
+    parts = of_all(
         lambda: _own_texts(loaded, settings, seed, compute_dtype, should_stop, told, ranks), ranks
     )
     return [parts[n % ranks.size][n // ranks.size] for n in range(len(settings.completed))]

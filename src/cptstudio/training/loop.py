@@ -26,6 +26,7 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
+from cptstudio.training.fact_answers import FactsFound, ask_facts
 from cptstudio.training.guards import EarlyStopping, StepGuard
 from cptstudio.training.held_out_sums import HeldOutSums
 from cptstudio.training.memory import MemoryMeter
@@ -280,6 +281,7 @@ class TrainingLoop:
                 told=told,
                 ranks=self._ranks,
             )
+            facts = self._ask_facts()
             if settings.evaluation.prompts:
                 told = self._phases.begin("sampling", step=self.step, unit="prompts")
             samples = complete_prompts(
@@ -308,6 +310,7 @@ class TrainingLoop:
             corpora=result.corpora,
             domain_bits_per_byte=value,
             general_bits_per_byte=result.general_bits_per_byte,
+            **({} if facts is None else facts.figures),
             best=best,
             elapsed=self._elapsed,
             evaluation_seconds=seconds,
@@ -323,9 +326,28 @@ class TrainingLoop:
             f"{name} {values['bits_per_byte']:.4f}" for name, values in result.corpora.items()
         )
         message = f"step {self.step}: bits per byte: {measured}{'  best' * best}"
+        message += "" if facts is None else f"; {facts.words}"
         self._logger.event("evaluation", self.step, message, best=best)
         self._reporter.say(message)
         self._last_time = time.perf_counter()
+
+    def _ask_facts(self) -> FactsFound | None:
+        """Ask the facts of the run's ledger, if it has one."""
+        setup = self._setup
+        if setup.facts is None:
+            return None
+        questions, tokenizer = setup.facts
+        return ask_facts(
+            setup.loaded,
+            questions,
+            tokenizer,
+            compute_dtype=setup.compute_dtype,
+            head=setup.gradient_step.head,
+            streams=setup.settings.compute.threads,
+            should_stop=lambda: self._stop.asked is not None,
+            told=self._phases.begin("asking", step=self.step, unit="tokens"),
+            ranks=self._ranks,
+        )
 
     def _begin_evaluation(self) -> Progress:
         """Tell that one begins: the first of a run, or which one of how many."""

@@ -40,6 +40,7 @@ from cptstudio.training.defaults import (
     fill_in,
     fill_in_lengths,
 )
+from cptstudio.training.fact_questions import FactQuestions, facts_part, planned_questions
 from cptstudio.training.known_machines import smallest_with
 from cptstudio.training.machine import Machine, this_machine
 from cptstudio.training.make_it_fit import WayToFit, way_to_fit, what_would_do
@@ -98,6 +99,7 @@ class Plan:
         warnings: what to consider, each with its reason and the field to change.
         choices: what was chosen for the user, with reasons.
         make_it_fit: what would make the run fit; None where it does.
+        questions: the facts that its evaluations ask, or None.
     """
 
     settings: TrainingSettings
@@ -117,6 +119,7 @@ class Plan:
     warnings: tuple[Finding, ...]
     choices: tuple[Choice, ...]
     make_it_fit: WayToFit | None
+    questions: FactQuestions | None = None
 
     @property
     def trained(self) -> int:
@@ -165,10 +168,15 @@ class Plan:
 
     @property
     def evaluation_part(self) -> float:
-        """Time of all evaluations with their samples, relative to that of training."""
+        """Time of all evaluations with facts and samples, relative to that of training."""
         held_out = held_out_sizes(self.corpora, self.tokenizer_hash)
         scoring = evaluation_part(self.length, held_out)
-        return scoring + sample_part(self.settings.evaluation, self.length)
+        return scoring + self.facts_part + sample_part(self.settings.evaluation, self.length)
+
+    @property
+    def facts_part(self) -> float:
+        """What of it asking facts takes."""
+        return facts_part(self.questions, self.corpora, self.tokenizer_hash, self.length)
 
 
 def make_plan(
@@ -191,6 +199,9 @@ def make_plan(
     problems: list[Finding] = []
     with _noted(problems, "evaluation.suite"):
         settings = with_suite(workspace, settings)
+    questions = None
+    with _noted(problems, "evaluation.facts"):
+        questions = planned_questions(workspace, settings)
     corpora = []
     for place, use in enumerate(settings.data.corpora):
         with _noted(problems, f"data.corpora.{place}"):
@@ -226,6 +237,9 @@ def make_plan(
     settings = filled.settings
     order = row_order(settings, corpora, tokenizer_hash)
     held_out = held_out_sizes(corpora, tokenizer_hash)
+    if questions is not None and not any(held_out):
+        text = "Facts are asked at evaluations, and no corpus of this run has validation documents."
+        raise UserError("This run cannot be prepared:", [Finding(text, "evaluation.facts")])
     length = run_length(settings, order, held_out)
     settings = fill_in_lengths(settings, length)
     settings = with_samples(settings, corpora, tokenizer_hash, length, held_out)
@@ -252,6 +266,7 @@ def make_plan(
         warnings=(),
         choices=filled.choices,
         make_it_fit=None,
+        questions=questions,
     )
     if memory.total > machine.room:
         plan = replace(plan, make_it_fit=way_to_fit(filled, workspace.base_models))
@@ -377,12 +392,19 @@ def _about_data(plan: Plan, order: RowOrder) -> Iterator[Finding]:
             )
         )
     samples = sample_part(plan.settings.evaluation, plan.length)
-    part = plan.evaluation_part - samples
+    asking = plan.facts_part
+    part = plan.evaluation_part - samples - asking
     if part > LARGEST_EVALUATION_PART:
         yield Finding(
             f"Evaluation adds about {part:.0%} to training time. Increase “Evaluate "
             "every” or lower “Tokens per evaluation”.",
             "evaluation.every",
+        )
+    if asking > DEFAULT_EVALUATION_PART:
+        yield Finding(
+            f"Asking facts adds about {asking:.0%} to training time. Lower “Facts per evaluation” "
+            "or increase “Evaluate every”.",
+            "evaluation.max_facts",
         )
     if samples > DEFAULT_EVALUATION_PART:
         yield Finding(

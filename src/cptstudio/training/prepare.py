@@ -81,6 +81,7 @@ def plan_config(
             )
             for corpus in plan.corpora
         ),
+        facts=None if plan.questions is None else plan.questions.record,
         versions=installed_versions(),
         machine=describe_machine().record(),
         held_out="windows",

@@ -31,7 +31,9 @@ SHOWN: Final = 12
 """Digits of a hash that are shown."""
 
 # Where things lie may change: what they hold is told by their hashes.
-_PLACES: Final = ("model_path", "settings.model.path", "parent.path", "parent.checkpoint")
+_PLACES: Final = (
+    "model_path", "settings.model.path", "parent.path", "parent.checkpoint", "facts.path",
+)  # fmt: skip
 _MOST_SHOWN: Final = 5
 
 

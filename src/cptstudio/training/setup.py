@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from cptstudio.child_limits import usable_cores
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
@@ -22,6 +23,7 @@ from cptstudio.run_files import RunConfig, verify_checkpoint
 from cptstudio.session_settings import SessionSettings, in_session
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights
+from cptstudio.training.fact_questions import FactQuestions, questions_of
 from cptstudio.training.machine import device_memory
 from cptstudio.training.memory import keep_resident
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
@@ -40,6 +42,7 @@ class Setup:
 
     Attributes:
         config: as the session computes it.
+        facts: what evaluations ask, with the base's tokenizer; None for nothing.
         ranks: who trains it together.
     """
 
@@ -54,6 +57,7 @@ class Setup:
     length: RunLength
     compute_dtype: mx.Dtype
     notes: tuple[str, ...]
+    facts: tuple[FactQuestions, CorpusTokenizer] | None = None
     ranks: Ranks = ALONE
 
     @property
@@ -87,6 +91,7 @@ def set_up(
     """
     checking()
     data = open_training_data(config, verify=verify)
+    questions = questions_of(config)
     progress = loading()
     config = _sharing_cores(in_session(config, session or SessionSettings()), ranks.here)
     settings = config.settings
@@ -109,6 +114,7 @@ def set_up(
     notes += data.notes
     notes += known_differences(loaded.config, settings.data.sequence_length)
     notes += notes_on_parent(config)
+    notes += [] if questions is None else [questions.note]
     return Setup(
         config=config,
         loaded=loaded,
@@ -137,6 +143,7 @@ def set_up(
         length=length,
         compute_dtype=compute_dtype,
         notes=tuple(notes),
+        facts=None if questions is None else (questions, load_tokenizer(config.model_path)),
         ranks=ranks,
     )
 

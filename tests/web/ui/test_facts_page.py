@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cptstudio.facts.fact import FactText, Made, Source, fact_of
-from cptstudio.facts.ledger import add_facts, read_ledger
+from cptstudio.ledgers.fact import FactText, Made, Source, fact_of
+from cptstudio.ledgers.ledger import add_facts, read_ledger
 from cptstudio.workspace import Workspace
 from tests.web.server_process import PATIENCE, RunningServer
 from tests.web.ui.accessibility import assert_accessible_in_all

@@ -8,8 +8,9 @@ import flask
 from pydantic import Field
 
 from cptstudio.errors import UserError
-from cptstudio.facts.fact import Fact
-from cptstudio.facts.ledger import (
+from cptstudio.facts.making import MakeChoices
+from cptstudio.ledgers.fact import Fact
+from cptstudio.ledgers.ledger import (
     Ledger,
     add_facts,
     ledger_folder,
@@ -18,7 +19,6 @@ from cptstudio.facts.ledger import (
     read_ledger,
     remove_facts,
 )
-from cptstudio.facts.making import MakeChoices
 from cptstudio.validation import LateModel, ReadsNumbers
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import Problem

@@ -214,7 +214,14 @@ def _points(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[float, float]]:
 
 def _evaluations(points: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A line for each evaluation: over all corpora of a role, then by corpus."""
-    roles = [metric for metric in metrics.EVALUATION if metric.chart]
+    roles = [
+        metric
+        for metric in metrics.EVALUATION
+        if metric.chart
+        and (
+            not metric.chart.optional or any(point.get(metric.key) is not None for point in points)
+        )
+    ]
     names = list(dict.fromkeys(name for point in points for name in point["corpora"]))
     heads = ["Step", *(metric.title for metric in roles), *names]
     rows = []

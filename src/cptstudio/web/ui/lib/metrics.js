@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { bits, bytes, change, count, duration, integer, number } from "./format.js";
 import { signal, useEffect } from "./preact.js";
 
-/** @typedef {{id: string, title: string, size: "large" | "wide" | "", zero: boolean}} ChartRecord */
+/** @typedef {{id: string, title: string, size: "large" | "wide" | "", zero: boolean, optional: boolean}} ChartRecord */
 /**
  * @typedef {{name: string, title: string, unit: string, format: keyof typeof FORMATS,
  *   better: "lower" | "higher" | null, chart: ChartRecord | null, drawn: "smoothed" | "last" | "max", legend: string,

@@ -126,6 +126,7 @@ export function yRange(lines, from, to, how) {
   }
   if (how.limit != null) take(how.limit);
   if (how.zero && low > 0 && !how.log) low = 0;
+  if (how.zero && low === 0 && high === 0) return [0, 1];
   return padded(low, high, how.log);
 }
 

@@ -176,7 +176,8 @@ export function RunCharts({ series, run }) {
   // While the next view is fetched, the last one is drawn with its own axis.
   const x = X_AXES[series.shown.x];
   const charts = useMemo(
-    () => chartsOf(series.metrics).map((chart) => ({ ...chart, lines: linesOf(series, chart) })), [version]);
+    () => chartsOf(series.metrics).map((chart) => ({ ...chart, lines: linesOf(series, chart) }))
+      .filter(({ chart, lines }) => lines.length > 0 || !chart.optional), [version]);
   const marks = useMemo(() => marksOf(series), [version]);
   const { from, to } = series.shown;
   const { xMin, xMax } = series;

@@ -23,8 +23,9 @@ from pydantic import ValidationError
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.facts.fact import Fact, FactText, Made, fact_of, stored
 from cptstudio.json_lines import JsonLinesWriter, read_json_lines
+from cptstudio.ledgers.fact import Fact, FactText, Made, fact_of, stored
+from cptstudio.run_files import LedgerRecord
 from cptstudio.validation import findings_of
 from cptstudio.workspace import Workspace, check_name, check_new_name, folder_names
 
@@ -74,6 +75,16 @@ class Ledger:
 def fingerprint_of(facts: Iterable[Fact]) -> str:
     """SHA-256 of facts, by their ids and their order."""
     return hashlib.sha256("\n".join(fact.id for fact in facts).encode()).hexdigest()
+
+
+def record_of(ledger: Ledger) -> LedgerRecord:
+    """Return what a run keeps of a ledger."""
+    return LedgerRecord(
+        name=ledger.name,
+        path=str(ledger.folder),
+        fingerprint=ledger.fingerprint,
+        facts=len(ledger.facts),
+    )
 
 
 def ledger_names(workspace: Workspace) -> list[str]:

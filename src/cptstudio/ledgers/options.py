@@ -10,12 +10,13 @@ that look like its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cptstudio.facts.cloze_words import form_of, is_number, luck, shape
-from cptstudio.facts.fact import GAP, Fact, Form, Wording, plain
+from cptstudio.errors import UserError
+from cptstudio.ledgers.fact import GAP, Fact, Form, Wording, plain
+from cptstudio.ledgers.likeness import form_of, is_number, luck, shape
 
 FEWEST_OPTIONS: Final = 4
 BORROWED: Final = 9
@@ -40,22 +41,36 @@ class Asked:
     continuations: tuple[str, ...]
 
 
-def options_of(facts: Sequence[Fact]) -> list[tuple[str, ...]]:
-    """Return the options of each fact, the answer first; one alone where none are to be had."""
+def options_of(
+    facts: Sequence[Fact], only: Collection[int] | None = None
+) -> dict[int, tuple[str, ...]]:
+    """Return the options of facts by their index, the answer first; one alone if there are no more.
+
+    Args:
+        only: indices of the facts that are wanted; the others lend their answers.
+    """
     answers = sorted({fact.answer for fact in facts})
-    return [(fact.answer, *_distractors(fact.answer, fact.distractors, answers)) for fact in facts]
+    return {
+        index: (fact.answer, *_distractors(fact.answer, fact.distractors, answers))
+        for index, fact in enumerate(facts)
+        if only is None or index in only
+    }
 
 
-def asked_of(facts: Sequence[Fact], *, open_book: bool = False) -> list[Asked]:
+def asked_of(
+    facts: Sequence[Fact], *, open_book: bool = False, only: Collection[int] | None = None
+) -> list[Asked]:
     """Return all wordings of facts, in their order.
 
     Args:
         open_book: with the text that proves the fact before it; facts without are left out.
+        only: indices of the facts that are asked; the others lend their answers.
     """
-    options = options_of(facts)
+    options = options_of(facts, only)
     reversed_answers = sorted({fact.reversed.answer for fact in facts if fact.reversed})
     found = []
-    for index, fact in enumerate(facts):
+    for index in options:
+        fact = facts[index]
         book = _book(fact) if open_book else ""
         if open_book and not book.strip():
             continue
@@ -117,3 +132,28 @@ def _looks_like(one: str, other: str) -> bool:
     if is_number(one) or is_number(other):
         return is_number(one) and is_number(other) and form_of(one) == form_of(other)
     return shape(one) == shape(other)
+
+
+def counted(ends: Iterable[int], begin: int) -> list[bool]:
+    """Return of each token of a text whether it counts: those that reach beyond the context.
+
+    Args:
+        ends: characters of the text until the end of each token.
+        begin: characters of the context.
+    """
+    return [end > begin for end in ends]
+
+
+def check_askable(facts: Sequence[Fact]) -> None:
+    """Refuse facts of which none can be asked.
+
+    Raises:
+        UserError: there is none, or none has another option than its answer.
+    """
+    if not facts:
+        raise UserError("The ledger has no facts yet. Add some with `cpt-studio facts make`.")
+    if not asked_of(facts):
+        raise UserError(
+            "None of these facts can be asked: each needs a wrong answer to be compared with. Add "
+            "distractors, or more facts."
+        )
