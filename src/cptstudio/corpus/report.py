@@ -258,7 +258,8 @@ def render(corpus: Corpus) -> str:
         f"{kind} {manifest.name}, built {manifest.created}",
         f"  fingerprint {manifest.fingerprint}",
         "",
-        f"  {report.source_files:,} files, {problems_in_words(report)}",
+        f"  {report.source_files:,} {'file' if report.source_files == 1 else 'files'}, "
+        f"{problems_in_words(report)}",
         *_left_aside(report, manifest.name),
         *_left_out(report),
         *_sides(report.documents, report.text_bytes, manifest.settings.kind),

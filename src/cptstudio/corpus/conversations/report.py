@@ -29,10 +29,9 @@ def lines_about(counts: ConversationCounts, kept: int) -> list[str]:
         *_having(counts),
     ]
     if counts.with_system:
-        different = f"over {counts.with_system:,}" if counts.systems is None else counts.systems
+        distinct = "too many to count" if counts.systems is None else f"{counts.systems:,} distinct"
         lines.append(
-            f"  System prompts: in {counts.with_system:,} of {kept:,} conversations, "
-            f"{different} different"
+            f"  System prompts: in {counts.with_system:,} of {kept:,} conversations, {distinct}"
         )
         for one in counts.shared_systems:
             text = " ".join(one.text.split())[:_SHOWN]

@@ -57,8 +57,8 @@ export function ReadAndLeftOut({ talks }) {
         size: Number(amount) })) }),
     talks.with_system > 0 && h("div", {},
       h("h3", {}, "System prompts"),
-      h("p", {}, `In ${integer(talks.with_system)} conversations; ${talks.systems === null ? "too many to count"
-        : integer(talks.systems)} different.`),
+      h("p", {}, `Conversations with one: ${integer(talks.with_system)}. Distinct: ${talks.systems === null
+        ? "too many to count" : integer(talks.systems)}.`),
       h("ul", { class: "finding-list" }, talks.shared_systems.map((one, place) =>
         h("li", { key: place }, `In ${integer(one.conversations)}: `,
           one.text === "" ? "(empty)" : h("q", {}, one.text))))));
