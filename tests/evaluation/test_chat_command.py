@@ -95,6 +95,8 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_chat(workspace: Path) -> None:
         stderr=far,
         start_new_session=True,
         env={**os.environ, "TERM": "dumb", "COLUMNS": "200"},
+        # What a shell starts in the background ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(far)
     seen = ""
