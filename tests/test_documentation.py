@@ -95,6 +95,7 @@ def test_the_commands_of_the_readme_run_as_written(
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_the_four_commands_for_a_folder_of_ones_own_run_as_written(
     hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path

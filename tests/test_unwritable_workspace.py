@@ -127,7 +127,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield workspace.root
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["read-only disk", pytest.param("no permission", marks=pytest.mark.bench)],
+)
 def test_every_command_says_that_it_cannot_write(root: Path, kind: str) -> None:
     refuse, words = KINDS[kind]
     names = {"SOURCES": str(root / "sources"), "QUIZ": str(root / "quiz.jsonl")}

@@ -262,6 +262,7 @@ def test_rows_are_decoded_for_a_model_that_it_is_tokenised_for(studio: Web) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path) -> None:
     built(studio, model=MODEL)
     place = studio.studio.workspace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,11 +111,15 @@ _made: list[Workspace] = []
 
 @contextmanager
 def lab_of(folders: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
-    """A lab of one module; the workspace is made once in a process, because it takes training."""
+    """A lab of one module; the workspace is made once in a process, because it takes training.
+
+    What a module measured is no other's: which of them share a process depends on the distribution.
+    """
     if not _made:
         _made.append(make_lab_workspace(folders.mktemp("evaluation") / "workspace"))
     with running_server(_made[0].root, "--no-detect") as server:
         yield Lab(_made[0], server, browser)
+    shutil.rmtree(_made[0].root / "reports", ignore_errors=True)
 
 
 def choose_models(page: Page) -> None:

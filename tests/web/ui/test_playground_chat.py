@@ -143,6 +143,7 @@ def test_stopped_and_taken_up(lab: Lab) -> None:
     page.close()
 
 
+@pytest.mark.bench
 def test_hostile_messages_and_templates(lab: Lab) -> None:
     page = lab.open(CHAT_BASE, THINKS, mode="chat", max_tokens=4)
     page.add_init_script("window.pwned = () => { window.wasPwned = true; };")

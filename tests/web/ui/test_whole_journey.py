@@ -179,6 +179,7 @@ def stop_and_save(page: Page) -> None:
     run_state(page, "Stopped")
 
 
+@pytest.mark.bench
 def test_from_a_folder_to_a_deleted_fork(journey: Journey) -> None:
     page = journey.context.new_page()
     build_the_corpus(journey, page)
