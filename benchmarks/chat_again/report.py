@@ -15,8 +15,10 @@ def page_part(found: dict[str, Any]) -> str:
     scale, seeds = found["scale"], found["seeds"]
     prompts = next(point["habits"]["stops"]["count"] for point in seeds[0] if point["habits"])
     count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    machine = found["machine"]
     head = (
-        f"Measured on {found['date']} with {found['machine']}: {count} of the CPT, "
+        f"Measured on {found['date']} with Python {machine['python']} ({machine['system']}, "
+        f"{machine['cores']} cores): {count} of the CPT, "
         f"{scale['base_tokens']:,} tokens of plain text to make the base, {scale['tokens']:,} "
         f"tokens of R's manuals for each CPT, {prompts} prompts, at most {scale['max_tokens']} "
         f"tokens per answer, {scale['scored_bytes'] // 1000} kB of held-out text per corpus."
