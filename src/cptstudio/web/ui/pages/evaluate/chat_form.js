@@ -1,5 +1,6 @@
 /** What is asked of chat habits: of a run with an instruct model, or of models as they are. */
 
+import { StartJob } from "../../components/asked_jobs.js";
 import { Button, Empty, Field, Problem } from "../../components/elements.js";
 import {
   findModel, ModelChoice, modelsFromQuery, modelsToQuery, resolved, useChosenModels, useTestingModels,
@@ -11,7 +12,6 @@ import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
-import { StartJob } from "./evaluation_jobs.js";
 import { ANSWER_TOKENS, BYTES, USUAL_ANSWER_TOKENS, USUAL_BYTES, USUAL_STRENGTHS } from "./held_out.js";
 import { checkpointsByRun, sharesOf, TypedInput } from "./merge_view.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";

@@ -1,5 +1,6 @@
 /** Chat habits by model: frontier, table, answers, and saving a sum as a model. */
 
+import { startJob } from "../../components/asked_jobs.js";
 import { Badge, Button, Field, Problem } from "../../components/elements.js";
 import { Segmented } from "../../components/segmented.js";
 import { saveCsv } from "../../lib/download.js";
@@ -10,7 +11,6 @@ import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { ChatAnswers } from "./chat_answers.js";
 import { axisTitle, MEASURES, pointName, rowName, share, WAYS } from "./chat_words.js";
-import { startJob } from "./evaluation_jobs.js";
 import { FiguresCell } from "./figures.js";
 import { Frontier } from "./frontier.js";
 import { saves } from "./merge_saves.js";

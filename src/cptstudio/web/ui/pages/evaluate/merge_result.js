@@ -1,5 +1,6 @@
 /** The points of a merge: frontier, table, and saving one of them as a model. */
 
+import { startJob } from "../../components/asked_jobs.js";
 import { Button, Field, Icon, Problem } from "../../components/elements.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { nameProblem } from "../../lib/names.js";
@@ -11,7 +12,6 @@ import { USUAL_BYTES } from "./held_out.js";
 import { CLAIM_RULES, FiguresCell, isSure, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
-import { startJob } from "./evaluation_jobs.js";
 import { ReportHead } from "./reports.js";
 
 /** @param {{report: any}} props */

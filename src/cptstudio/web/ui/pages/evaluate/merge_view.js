@@ -1,5 +1,6 @@
 /** Merging a trained model back towards its base: what is asked, and the frontier. */
 
+import { StartJob } from "../../components/asked_jobs.js";
 import { Button, Empty, Field, Problem } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
 import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
@@ -15,7 +16,6 @@ import { MergeResult } from "./merge_result.js";
 import { madeOrSaved, SavedModels } from "./merge_saves.js";
 import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
-import { StartJob } from "./evaluation_jobs.js";
 
 const DEFAULT_LAST = 3;
 const LAST = { whole: true, least: 2, most: 100 };

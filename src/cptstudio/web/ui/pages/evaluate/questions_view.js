@@ -1,5 +1,6 @@
 /** Questions from a file: what is asked, the accuracies, and each answer. */
 
+import { StartJob } from "../../components/asked_jobs.js";
 import { Badge, Button } from "../../components/elements.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { Table } from "../../components/table.js";
@@ -10,7 +11,6 @@ import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
 import { plain } from "./figures.js";
 import { ReportHead, WorkView } from "./reports.js";
-import { StartJob } from "./evaluation_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;

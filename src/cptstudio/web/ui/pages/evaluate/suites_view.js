@@ -1,6 +1,7 @@
 /** Prompt suites: the saved ones, putting one to models, and what they wrote. */
 
 import { toastError } from "../../components/announce.js";
+import { StartJob } from "../../components/asked_jobs.js";
 import { Button, Empty, Problem } from "../../components/elements.js";
 import { toastDeleted } from "../../components/undo.js";
 import { useChosenModels } from "../../components/model_choice.js";
@@ -14,7 +15,6 @@ import { Command } from "./command.js";
 import { ReportHead, WorkView } from "./reports.js";
 import { RunSamples } from "./run_samples.js";
 import { SuiteForm } from "./suite_form.js";
-import { StartJob } from "./evaluation_jobs.js";
 import { TextMatrix } from "../../components/text_matrix.js";
 
 const MOST_MODELS = 16;

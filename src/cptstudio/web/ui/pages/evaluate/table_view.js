@@ -1,5 +1,6 @@
 /** Models by sets of held-out text: what is asked, and its result. */
 
+import { isUnderWay, StartJob } from "../../components/asked_jobs.js";
 import { Button, Empty } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
 import { useChosenModels } from "../../components/model_choice.js";
@@ -12,7 +13,6 @@ import { BYTES, CONTEXT, STRIDE, USUAL_BYTES } from "./held_out.js";
 import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
-import { isUnderWay, StartJob } from "./evaluation_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
