@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cptstudio.corpus.conversations import forms
@@ -17,45 +18,27 @@ _COLUMNS_LIMIT = 512 * MEBIBYTE
 
 def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
     """Yield a column of a Parquet file, as most Hugging Face datasets are stored."""
-    import pyarrow as arrow
-    import pyarrow.parquet
-
-    with item.open() as opened:
-        try:
-            source: Any = opened
-            if not opened.seekable():
-                source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
-            file = pyarrow.parquet.ParquetFile(source)
-            if (name := _conversations_in(file.schema_arrow, field)) is not None:
-                if item.conversations_as_text:
-                    yield from _turns(item, file.iter_batches(batch_size=64, columns=[name]), name)
-                else:
-                    item.conversations[name] = file.metadata.num_rows
-                return
-            path = _path_in(file.schema_arrow, field)
-            for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
-                yield from _column(item, batch, path, field)
-        except (arrow.ArrowException, OSError) as error:
-            reason = f"unreadable Parquet file: {words_of(error)}"
-            raise Unreadable(reason) from None
+    with _parquet_file(item) as file:
+        if (name := _conversations_in(file.schema_arrow, field)) is not None:
+            if item.conversations_as_text:
+                yield from _turns(item, file.iter_batches(batch_size=64, columns=[name]), name)
+            else:
+                item.conversations[name] = file.metadata.num_rows
+            return
+        path = _path_in(file.schema_arrow, field)
+        for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
+            yield from _column(item, batch, path, field)
 
 
 def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
     """Yield a file of a Hugging Face dataset that was saved to disk (Arrow's stream format)."""
-    import pyarrow as arrow
-
-    with item.open() as opened:
-        try:
-            batches = arrow.ipc.open_stream(opened)
-            if (name := _conversations_in(batches.schema, field)) is not None:
-                yield from _turns(item, batches, name)
-                return
-            path = _path_in(batches.schema, field)
-            for batch in batches:
-                yield from _column(item, batch, path, field)
-        except (arrow.ArrowException, OSError) as error:
-            reason = f"unreadable Arrow file: {words_of(error)}"
-            raise Unreadable(reason) from None
+    with _arrow_stream(item) as batches:
+        if (name := _conversations_in(batches.schema, field)) is not None:
+            yield from _turns(item, batches, name)
+            return
+        path = _path_in(batches.schema, field)
+        for batch in batches:
+            yield from _column(item, batch, path, field)
 
 
 def parquet_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,6 +48,20 @@ def parquet_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, 
         item: the file.
         columns: named by the user; None for those that a conversation may have.
     """
+    with _parquet_file(item) as file:
+        names = _wanted(file.schema_arrow, columns)
+        yield from _rows(file.iter_batches(batch_size=64, columns=names, use_threads=False), names)
+
+
+def arrow_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of an Arrow stream; as `parquet_records`."""
+    with _arrow_stream(item) as batches:
+        yield from _rows(batches, _wanted(batches.schema, columns))
+
+
+@contextmanager
+def _parquet_file(item: Item) -> Iterator[Any]:
+    """Open a Parquet file; what is wrong with it, also while it is read, is told in words."""
     import pyarrow as arrow
     import pyarrow.parquet
 
@@ -73,22 +70,19 @@ def parquet_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, 
             source: Any = opened
             if not opened.seekable():
                 source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
-            file = pyarrow.parquet.ParquetFile(source)
-            names = _wanted(file.schema_arrow, columns)
-            batches = file.iter_batches(batch_size=64, columns=names, use_threads=False)
-            yield from _rows(batches, names)
+            yield pyarrow.parquet.ParquetFile(source)
         except (arrow.ArrowException, OSError) as error:
             raise Unreadable(f"unreadable Parquet file: {words_of(error)}") from None
 
 
-def arrow_records(item: Item, columns: Columns | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of an Arrow stream; as `parquet_records`."""
+@contextmanager
+def _arrow_stream(item: Item) -> Iterator[Any]:
+    """Open an Arrow stream; as `_parquet_file`."""
     import pyarrow as arrow
 
     with item.open() as opened:
         try:
-            batches = arrow.ipc.open_stream(opened)
-            yield from _rows(batches, _wanted(batches.schema, columns))
+            yield arrow.ipc.open_stream(opened)
         except (arrow.ArrowException, OSError) as error:
             raise Unreadable(f"unreadable Arrow file: {words_of(error)}") from None
 
