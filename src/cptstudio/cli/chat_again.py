@@ -14,6 +14,7 @@ from cptstudio.cli.common import JsonOption, WorkspaceOption, console
 from cptstudio.cli.measured import (
     FastBlasOption,
     ModelsArgument,
+    SaveMergedOption,
     bits_table,
     corpus_of,
     references_of,
@@ -126,13 +127,7 @@ def again(
     ] = None,
     corpora: CorporaOption = None,
     questions: QuestionsOption = None,
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Save the merged model under models/base/NAME (needs a single --at).",
-        ),
-    ] = None,
+    save: SaveMergedOption = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,

@@ -27,6 +27,14 @@ FastBlasOption = Annotated[
         "--fast-blas/--no-fast-blas", help="On a Linux CPU: use an optimized BLAS for MLX."
     ),
 ]
+SaveMergedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--save",
+        metavar="NAME",
+        help="Save the merged model under models/base/NAME (needs a single --at).",
+    ),
+]
 ModelsArgument = Annotated[
     list[str],
     typer.Argument(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console
-from cptstudio.cli.measured import FastBlasOption, bits_table, corpus_of
+from cptstudio.cli.measured import FastBlasOption, SaveMergedOption, bits_table, corpus_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import number, whole
@@ -55,13 +55,7 @@ def merge(
         list[str] | None,
         typer.Option("--corpus", "-c", help="Corpus to evaluate each merge on; repeat for more."),
     ] = None,
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Save the merged model under models/base/NAME (needs a single --at).",
-        ),
-    ] = None,
+    save: SaveMergedOption = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
