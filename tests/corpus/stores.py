@@ -42,6 +42,24 @@ def write_store(
     return TokenStore(folder)
 
 
+def all_whole(
+    template: str, conversations: int, answers: int, end: str | None = None
+) -> ConversationFacts:
+    """What is said of conversations that are rows as they are, with nothing left out."""
+    return ConversationFacts(
+        template=template,
+        date=None,
+        end=end,
+        whole=conversations,
+        by_answer=0,
+        answers=answers,
+        straddling=0,
+        turns_after=0,
+        reasoning_left_out=0,
+        refused=[],
+    )
+
+
 def write_conversations(
     folder: Path,
     conversations: Sequence[Sequence[tuple[int, int]]],
@@ -60,17 +78,7 @@ def write_conversations(
             token += size
         answers = sum(answered for _, answered in turns)
         writer.end_document(sides[number] if sides else "train", answers, number)
-    writer.conversations = ConversationFacts(
-        template="template",
-        date=None,
-        end=None,
-        whole=len(conversations),
-        by_answer=0,
-        answers=sum(map(len, conversations)),
-        straddling=0,
-        turns_after=0,
-        reasoning_left_out=0,
-        refused=[],
-    )
+    turns_in_all = sum(map(len, conversations))
+    writer.conversations = all_whole("template", len(conversations), turns_in_all)
     writer.finish()
     return TokenStore(folder)

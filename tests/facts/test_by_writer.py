@@ -25,12 +25,10 @@ from cptstudio.facts.programs import MAKE
 from cptstudio.json_lines import read_json_lines
 from cptstudio.ledgers.fact import FactText, Made, fact_of
 from cptstudio.ledgers.ledger import add_facts, read_ledger
-from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.workspace import Workspace
 from cptstudio.writers.made import MADE
 from tests.evaluation.silence import Silence
-from tests.remote_endpoints.odd_server import odd_server
-from tests.study.writing_server import WritingServer
+from tests.study.writing_server import WritingServer, confirmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WAIT = 600.0
@@ -98,13 +96,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FactServ
     settings = BuildSettings(near_dedup=False, drop_boilerplate=False, validation=0.2, test=0.1)
     build_corpus(workspace.corpus("villages"), [documents], settings, workers=1)
     found = FactServer()
-    monkeypatch.setenv("WRITER_API_KEY", found.key)
-    with odd_server(found):
-        choices = EndpointChoices(
-            address=found.address, key="environment", variable="WRITER_API_KEY",
-            price_in=1.0, price_out=10.0,
-        )  # fmt: skip
-        confirm(workspace, choices, f"127.0.0.1:{found.port}")
+    with confirmed(found, workspace, monkeypatch):
         yield found
 
 

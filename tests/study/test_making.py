@@ -24,15 +24,13 @@ from cptstudio.json_lines import read_json_lines
 from cptstudio.ledgers.fact import FactText, Made, fact_of
 from cptstudio.ledgers.fact import Source as FactSource
 from cptstudio.ledgers.ledger import add_facts
-from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.study.folder import TEXTS
 from cptstudio.study.make_program import work
 from cptstudio.study.programs import MAKE
 from cptstudio.workspace import Workspace
 from cptstudio.writers.made import MADE
 from tests.evaluation.silence import Silence
-from tests.remote_endpoints.odd_server import odd_server
-from tests.study.writing_server import WritingServer
+from tests.study.writing_server import WritingServer, confirmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WAIT = 600.0
@@ -41,13 +39,7 @@ WAIT = 600.0
 @pytest.fixture
 def server(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritingServer]:
     found = WritingServer()
-    monkeypatch.setenv("WRITER_API_KEY", found.key)
-    with odd_server(found):
-        choices = EndpointChoices(
-            address=found.address, key="environment", variable="WRITER_API_KEY",
-            price_in=1.0, price_out=10.0,
-        )  # fmt: skip
-        confirm(workspace, choices, f"127.0.0.1:{found.port}")
+    with confirmed(found, workspace, monkeypatch):
         yield found
 
 

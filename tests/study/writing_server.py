@@ -5,11 +5,32 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
+from cptstudio.remote_endpoints.confirmed import EndpointChoices, confirm
 from cptstudio.study import templates
-from tests.remote_endpoints.odd_server import OddServer, said
+from cptstudio.workspace import Workspace
+from tests.remote_endpoints.odd_server import OddServer, odd_server, said
+
+
+@contextmanager
+def confirmed(
+    server: WritingServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Run a server that this workspace may send texts to; its key is in WRITER_API_KEY."""
+    monkeypatch.setenv("WRITER_API_KEY", server.key)
+    with odd_server(server):
+        choices = EndpointChoices(
+            address=server.address, key="environment", variable="WRITER_API_KEY",
+            price_in=1.0, price_out=10.0,
+        )  # fmt: skip
+        confirm(workspace, choices, f"127.0.0.1:{server.port}")
+        yield
 
 
 @dataclass

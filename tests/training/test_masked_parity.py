@@ -15,13 +15,14 @@ from cptstudio.corpus.conversations.chat_templates import TemplateRenderer
 from cptstudio.corpus.conversations.conversation import Conversation
 from cptstudio.corpus.conversations.encoding import ConversationEncoder
 from cptstudio.corpus.rows import Batch, MixtureMember, build_row_order
-from cptstudio.corpus.token_store import ConversationFacts, TokenStore
+from cptstudio.corpus.token_store import TokenStore
 from cptstudio.corpus.token_writer import TokenStoreWriter
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.loading import load_for_training
 from cptstudio.lm.parameters import flatten
 from cptstudio.settings import Packing
+from tests.corpus.stores import all_whole
 from tests.template_models import PublishedTemplate, make_chat_tokenizer, published_templates
 from tests.toy_models import VOCABULARY_SIZE, import_torch, make_toy_model
 
@@ -62,18 +63,7 @@ def store_of(
         for encoded in encoder.encode(one.texts):
             writer.extend(encoded.tokens, encoded.counts)
             writer.end_document("train", encoded.byte_length, number)
-    writer.conversations = ConversationFacts(
-        template=tokenizer.template.hash,
-        date=None,
-        end=finder.end,
-        whole=len(talks),
-        by_answer=0,
-        answers=len(talks),
-        straddling=0,
-        turns_after=0,
-        reasoning_left_out=0,
-        refused=[],
-    )
+    writer.conversations = all_whole(tokenizer.template.hash, len(talks), len(talks), finder.end)
     writer.finish()
     return TokenStore(folder)
 
