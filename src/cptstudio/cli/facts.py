@@ -35,8 +35,7 @@ from cptstudio.errors import UserError
 from cptstudio.evaluation.references import request_of
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.texts import read_text
-from cptstudio.facts.by_writer import ONLY_WRITTEN, WriteChoices
-from cptstudio.facts.making import MakeChoices
+from cptstudio.facts.choices import ONLY_WRITTEN, MakeChoices, WriteChoices
 from cptstudio.facts.programs import ASK, LEAKS, MAKE
 from cptstudio.ledgers import ledger as ledgers
 from cptstudio.ledgers.fact import Fact, FactText, Made, Source, fact_of, stored

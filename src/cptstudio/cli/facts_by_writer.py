@@ -12,7 +12,7 @@ from cptstudio.cli.common import confirm, console, print_json
 from cptstudio.cli.programs import run_program
 from cptstudio.durations import duration
 from cptstudio.errors import UserError
-from cptstudio.facts.by_writer import ONLY_CLOZE, FactOrder, WriteChoices
+from cptstudio.facts.choices import ONLY_CLOZE, WriteChoices
 from cptstudio.facts.programs import MAKE
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
@@ -47,6 +47,9 @@ def make_by_writer(
     Raises:
         UserError: it cannot be made.
     """
+    # What writes takes long to import, and few commands write.
+    from cptstudio.facts.by_writer import FactOrder
+
     refuse_fields(given, ONLY_CLOZE, "cloze facts: leave out --writer")
     kind: WriterKind = "model" if endpoint is None else "endpoint"
     choice = WriterChoice(kind=kind, model=writer, endpoint=endpoint)

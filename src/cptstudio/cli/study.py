@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -26,12 +26,14 @@ from cptstudio.cli.typed_options import whole
 from cptstudio.durations import duration
 from cptstudio.errors import UserError
 from cptstudio.study.folder import read_report, read_study, study_names
-from cptstudio.study.order import StudyOrder
 from cptstudio.study.programs import MAKE
 from cptstudio.study.settings import StudySettings
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 from cptstudio.writers.choice import WriterChoice
+
+if TYPE_CHECKING:
+    from cptstudio.study.order import StudyOrder
 
 app = typer.Typer(
     help="Study texts: a corpus written from a corpus by strategies, so that a model meets each "
@@ -77,7 +79,7 @@ def plan(
     Example: `cpt-studio study plan notes --name notes-study --writer my-instruct-model`
     """
     order = _order(workspace, corpus, name, writer, endpoint, given)
-    found = run_program(MAKE, _request(order, "plan"), quiet=as_json)
+    found = run_program(MAKE, order.request("plan"), quiet=as_json)
     if as_json:
         print_json(found)
     else:
@@ -116,7 +118,7 @@ def make(
     order = _order(workspace, corpus, name, writer, endpoint, given)
     model_path = model_path_of(model, order.workspace)
     if order.writer.kind == "endpoint" and not yes:
-        planned = run_program(MAKE, _request(order, "plan"), quiet=as_json)
+        planned = run_program(MAKE, order.request("plan"), quiet=as_json)
         if not as_json:
             _show_plan(planned)
         cost = planned["cost"]
@@ -124,7 +126,7 @@ def make(
         count = planned["texts"] - planned["done"] if only is None else only
         host = planned["sent_to"]
         confirm(f"Send passages to {host} for {count:,} texts?{costs}", yes)
-    request = _request(order, "make") | {"most": only, "model": model_path, "fast_blas": fast_blas}
+    request = order.request("make") | {"most": only, "model": model_path, "fast_blas": fast_blas}
     made = run_program(MAKE, request, quiet=as_json, limits=for_models())
     if as_json:
         print_json(made)
@@ -200,6 +202,9 @@ def _order(
     endpoint: str | None,
     given: dict[str, Any],
 ) -> StudyOrder:
+    # What writes takes long to import, and few commands write.
+    from cptstudio.study.order import StudyOrder
+
     if endpoint is not None:
         if writer == "templates":
             raise UserError("Name the endpoint's model with --writer.")
@@ -211,17 +216,6 @@ def _order(
     order = StudyOrder(Workspace(workspace), name, corpus, checked(StudySettings, **given), choice)
     order.check()
     return order
-
-
-def _request(order: StudyOrder, do: str) -> dict[str, Any]:
-    return {
-        "do": do,
-        "workspace": order.workspace.root,
-        "name": order.name,
-        "corpus": order.corpus,
-        "settings": order.settings.model_dump(mode="json"),
-        "writer": order.writer.model_dump(mode="json"),
-    }
 
 
 def _show_plan(found: dict[str, Any]) -> None:

@@ -12,67 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import Field
-
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
-from cptstudio.facts.making import MakeChoices
+from cptstudio.facts.choices import WriteChoices
 from cptstudio.facts.writing_tasks import FactTask, passages_of, tasks_of
 from cptstudio.facts.written import Dropped, as_asked, fact_from
 from cptstudio.job_programs import TellsProgress
 from cptstudio.ledgers.fact import Fact, Made, Source, fact_of
 from cptstudio.ledgers.ledger import add_facts, ledger_folder, read_ledger
-from cptstudio.sampling import Sampling
-from cptstudio.validation import described, field_of
 from cptstudio.workspace import Workspace
-from cptstudio.writers.choice import MOST_PARALLEL, WriterChoice
+from cptstudio.writers.choice import WriterChoice
 from cptstudio.writers.cost import Cost
 from cptstudio.writers.made import MadeTexts, only_writer
 from cptstudio.writers.passages import estimated_tokens
 from cptstudio.writers.writer import EndpointWriter, ModelWriter, Writer
 from cptstudio.writers.writing import Writing
 
-ONLY_CLOZE: Final = ("kinds", "distractors")
-"""Fields of `MakeChoices` that a writer knows nothing of."""
 _LABEL: Final = 1_000
 _SHOWN: Final = 400
 _EXAMPLES: Final = 3
 _WRITTEN: Final = 200
 """Tokens of a fact, for the plan."""
-
-
-class WriteChoices(MakeChoices):
-    """How facts are made of a corpus, also by a writer: one fact of each passage."""
-
-    passage_tokens: int = described(
-        200,
-        "Passage length",
-        "With --writer: one fact is written of each passage.",
-        "tokens",
-        ge=32,
-        le=1_500,
-    )
-    max_tokens: int = field_of(
-        Sampling, "max_tokens", default=1024, description="With --writer: maximum for one fact."
-    )
-    temperature: float = field_of(
-        Sampling, "temperature", default=0.3, description="With --writer: 0 is deterministic."
-    )
-    top_p: float = field_of(Sampling, "top_p", default=0.95)
-    max_cost: float | None = Field(
-        None,
-        title="Maximum cost",
-        description="Writing stops when an endpoint's facts have cost this much; what is written "
-        "is kept.",
-        ge=0,
-        le=1_000_000,
-    )
-    parallel: int = described(2, "Requests at once", "For an endpoint.", ge=1, le=MOST_PARALLEL)
-
-
-ONLY_WRITTEN: Final = tuple(
-    name for name in WriteChoices.model_fields if name not in MakeChoices.model_fields
-)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import sys
 from typing import Any
 
 from cptstudio import job_programs
-from cptstudio.facts.by_writer import FactOrder, WriteChoices, make_by_writer, plan_facts
-from cptstudio.facts.making import MakeChoices, make_from_corpus
+from cptstudio.facts.by_writer import FactOrder, make_by_writer, plan_facts
+from cptstudio.facts.choices import MakeChoices, WriteChoices
+from cptstudio.facts.making import make_from_corpus
 from cptstudio.job_programs import TellsProgress
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.validation import checked

@@ -1,4 +1,4 @@
-"""Cloze facts of a corpus, and the fields that say how they are made."""
+"""Cloze facts of a corpus."""
 
 from __future__ import annotations
 
@@ -8,63 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pydantic import ConfigDict, Field, field_validator
 
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.token_store import SIDES
 from cptstudio.errors import UserError
+from cptstudio.facts.choices import MakeChoices
 from cptstudio.facts.cloze import ClozeSettings, Document, make_cloze
-from cptstudio.facts.cloze_words import KINDS, Kind
+from cptstudio.facts.cloze_words import KINDS
 from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.ledgers.ledger import add_facts
-from cptstudio.validation import LateModel
 from cptstudio.workspace import Workspace
 
 MOST_TEXT: Final = 1 << 31
 """Bytes of prose that are looked through at a time; its names and numbers are kept in memory."""
 _TRAIN = SIDES.index("train")
-
-
-class MakeChoices(LateModel):
-    """How cloze facts are made of a corpus."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    count: int = Field(
-        100, title="Facts", description="Maximum number of facts to make.", ge=1, le=5_000
-    )
-    kinds: tuple[Kind, ...] = Field(
-        (),
-        title="Ask for",
-        description="What is taken out of a sentence (default: all).",
-        json_schema_extra={
-            "choices": {"name": "names", "number": "numbers and years", "term": "defined terms"}
-        },
-    )
-    distractors: int = Field(
-        9,
-        title="Distractors",
-        description="Wrong answers per fact, of the same kind and shape, from the corpus. With 9, "
-        "a guess is right 1 time in 10.",
-        ge=3,
-        le=31,
-    )
-    held_out: float = Field(
-        0.2,
-        title="Held-out facts",
-        description="Fraction of the facts taken from validation and test documents. They are "
-        "never trained on, so they show what guessing gives.",
-        ge=0,
-        le=1,
-    )
-    seed: int = Field(
-        0, title="Seed", description="Same corpus and seed: same facts.", ge=0, le=2**32 - 1
-    )
-
-    @field_validator("kinds")
-    @classmethod
-    def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        return tuple(kind for kind in KINDS if kind in kinds)
 
 
 def make_from_corpus(

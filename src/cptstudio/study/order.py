@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from cptstudio import durable
 from cptstudio.corpus.corpus import Corpus, open_corpus
@@ -46,6 +47,17 @@ class StudyOrder:
     def folder(self) -> Path:
         """Where its texts are kept."""
         return self.workspace.study(self.name)
+
+    def request(self, do: Literal["plan", "make"]) -> dict[str, Any]:
+        """Return what `make_program` is asked with."""
+        return {
+            "do": do,
+            "workspace": str(self.workspace.root),
+            "name": self.name,
+            "corpus": self.corpus,
+            "settings": self.settings.model_dump(mode="json"),
+            "writer": self.writer.model_dump(mode="json"),
+        }
 
     def check(self) -> None:
         """Refuse what cannot be made, before anything is.

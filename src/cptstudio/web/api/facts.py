@@ -8,7 +8,7 @@ import flask
 from pydantic import Field
 
 from cptstudio.errors import UserError
-from cptstudio.facts.making import MakeChoices
+from cptstudio.facts.choices import MakeChoices
 from cptstudio.ledgers.fact import Fact
 from cptstudio.ledgers.ledger import (
     Ledger,

@@ -9,7 +9,7 @@ from pydantic import Field
 from cptstudio.child_limits import Limits, for_files, for_models
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import request_of
-from cptstudio.facts.making import MakeChoices
+from cptstudio.facts.choices import MakeChoices
 from cptstudio.facts.programs import ASK, LEAKS, MAKE
 from cptstudio.ledgers.ledger import ledger_folder, ledger_names, read_ledger
 from cptstudio.validation import ReadsNumbers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from cptstudio.child_limits import for_models
@@ -55,7 +53,7 @@ def plan(studio: Studio, body: StudyPlanBody) -> Job:
         "study-plan",
         f"Planning {body.name}",
         ("-m", MAKE),
-        {**_request(order), "do": "plan"},
+        order.request("plan"),
         for_models(),
     )
 
@@ -80,7 +78,7 @@ def make(studio: Studio, body: StudyBody) -> Job:
         "study",
         title if body.most is None else f"Trying {body.most:,} study texts",
         ("-m", MAKE),
-        {**_request(order), "do": "make", "most": body.most, "model": model},
+        order.request("make") | {"most": body.most, "model": model},
         for_models(),
         key=corpus_work.key(body.name),
         about=body.name,
@@ -98,16 +96,6 @@ def _order(studio: Studio, body: StudyPlanBody) -> StudyOrder:
     order = StudyOrder(studio.workspace, body.name, body.corpus, body.settings, writer)
     order.check()
     return order
-
-
-def _request(order: StudyOrder) -> dict[str, Any]:
-    return {
-        "workspace": str(order.workspace.root),
-        "name": order.name,
-        "corpus": order.corpus,
-        "settings": order.settings.model_dump(mode="json"),
-        "writer": order.writer.model_dump(mode="json"),
-    }
 
 
 ORDERS = (
