@@ -31,6 +31,7 @@ from cptstudio.workspace import Workspace
 from cptstudio.writers.made import MADE
 from tests.evaluation.silence import Silence
 from tests.study.writing_server import WritingServer, confirmed
+from tests.web.server_process import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WAIT = 600.0
@@ -187,13 +188,16 @@ def test_a_cancel_does_not_wait_for_an_answer(workspace: Workspace, server: Writ
     program.stdin.write(json.dumps(asked).encode() + b"\n")
     program.stdin.flush()
     assert server.silent.wait(WAIT)
+    # Of two that are asked at once, the one before may still be on its way.
+    made = workspace.study("canceled") / MADE
+    wait_for(lambda: made.is_file() and len(lines(made)) == 2, "the texts before the silent one")
     # The far end's bound of an answer is minutes; nobody waits for that.
     ended = threading.Timer(WAIT, program.kill)
     ended.start()
     program.stdin.close()
     assert program.wait() == 130
     ended.cancel()
-    assert len(lines(workspace.study("canceled") / MADE)) == 2
+    assert len(lines(made)) == 2
 
 
 def test_the_questions_of_a_ledger_are_in_no_text(workspace: Workspace) -> None:
